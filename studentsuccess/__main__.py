@@ -1,0 +1,22 @@
+"""The program's door: decided here, once, is what must hold before anything is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def main() -> None:
+    """Run `ss` as a process: one BLAS thread, quiet ends for pipes and signals, an exit code from the table."""
+    for name in BLAS_THREADS:
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    from studentsuccess.cli.app import run_process
+
+    sys.exit(run_process())
+
+
+if __name__ == "__main__":
+    main()

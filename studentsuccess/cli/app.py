@@ -1,0 +1,141 @@
+"""The root of the command line: what is listed, how a wrong call is answered, how the process ends."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from studentsuccess import __version__
+from studentsuccess.cli import output as out
+from studentsuccess.cli.frame import PipeClosed, Terminated
+from studentsuccess.errors import ExitCode, SsError
+
+ClickUsageError: Any = typer.BadParameter.__base__
+MARKUP: Any = "rich" if out.fancy() else None
+
+
+class RootGroup(TyperGroup):
+    """Answers a wrong call in our words, for the test runner and the process alike."""
+
+    def main(self, args: Sequence[str] | None = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
+        try:
+            code = super().main(args=args, standalone_mode=False, **extra)
+        except ClickUsageError as problem:
+            _answer(problem)
+            code = int(ExitCode.USAGE)
+        except typer.Abort:
+            code = int(ExitCode.INTERRUPTED)
+        if code == int(ExitCode.INTERRUPTED):
+            out.interrupted()
+        if standalone_mode:
+            sys.exit(code or 0)
+        return code
+
+
+def _answer(problem: Any) -> None:
+    """A wrong call: help where a command is missing, else one line and the nearest thing that exists."""
+    if type(problem).__name__ == "NoArgsIsHelpError":
+        out.usage(problem.ctx.get_help())
+        return
+    message = problem.format_message().split("\n")[0].rstrip(".")
+    path = problem.ctx.command_path if problem.ctx is not None else "ss"
+    hint = _nearest(problem) or f"`{path} -h` shows what it takes"
+    out.Output().error(SsError(message, hint))
+
+
+def _nearest(problem: Any) -> str:
+    choices = getattr(getattr(getattr(problem, "param", None), "type", None), "choices", None)
+    given = str(problem.format_message())
+    if not choices:
+        return ""
+    names = [getattr(choice, "value", choice) for choice in choices]
+    quoted = given.split("'")
+    wrong = next((part for part in quoted[1::2] if part not in names and not part.startswith("-")), "")
+    near = difflib.get_close_matches(wrong, names, 1, 0.4)
+    return f"did you mean `{near[0]}`?" if near else ""
+
+
+app = typer.Typer(
+    name="ss",
+    cls=RootGroup,
+    no_args_is_help=True,
+    rich_markup_mode=MARKUP,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: ss etl exports/*.csv --dry-run",
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        out.emit(f"ss {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Who needs help, why, and what helping is worth: from a school's own files, on one laptop."""
+
+
+def _register() -> None:
+    from studentsuccess.cli import config, doctor, etl, init, verify
+
+    for module in (init, etl, verify, doctor, config):
+        module.register(app)
+
+
+_register()
+
+
+def run_process() -> int:
+    """The whole process: completion, signals, pipes; returns the exit code."""
+    if "_SS_COMPLETE" in os.environ:
+        from typer.completion import completion_init
+
+        completion_init()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(prog_name="ss")
+    except SystemExit as end:
+        return _flushed(int(end.code or 0) if not isinstance(end.code, str) else 1)
+    except (BrokenPipeError, PipeClosed):
+        return _broken_pipe()
+    except KeyboardInterrupt:
+        out.interrupted()
+        return int(ExitCode.INTERRUPTED)
+    except Terminated:
+        out.interrupted("terminated")
+        return int(ExitCode.TERMINATED)
+    return int(ExitCode.DONE)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
+
+
+def _flushed(code: int) -> int:
+    if type(sys.stdout).__name__ == "PacifyFlushWrapper":
+        return int(ExitCode.BROKEN_PIPE)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _broken_pipe()
+    return code
+
+
+def _broken_pipe() -> int:
+    """Whoever read us has enough. Python would complain once more when it flushes at exit: give it nowhere to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return int(ExitCode.BROKEN_PIPE)

@@ -1,0 +1,181 @@
+"""Everything that goes to stdout and every line of words on stderr: results, notes, warnings, errors, questions."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TextIO
+
+from studentsuccess.errors import SsError, UsageError
+
+NO_COLOUR_WHEN = ("NO_COLOR", "CI", "GITHUB_ACTIONS", "_SS_COMPLETE")
+
+
+class Shape(StrEnum):
+    """How a result is written."""
+
+    AUTO = "auto"
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A result for people and spreadsheets: a header and rows, and lines of words below them."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    words: Sequence[str] = ()
+
+
+def fancy() -> bool:
+    """Colour, panels and moving bars: only where both streams are terminals and nobody asked for plain."""
+    if any(os.environ.get(name) for name in NO_COLOUR_WHEN) or os.environ.get("TERM") == "dumb":
+        return False
+    return _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return bool(stream) and not stream.closed and stream.isatty()
+
+
+def can_ask() -> bool:
+    """Whether a question would reach a person."""
+    return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+
+
+@dataclass
+class Output:
+    """The one object that writes. `quiet` drops notes; errors and data always come through."""
+
+    shape: Shape = Shape.AUTO
+    quiet: bool = False
+    verbose: bool = False
+    no_input: bool = False
+    yes: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def result(self, document: Mapping[str, object], table: Table) -> None:
+        """The one result of a command, as JSON, CSV or a table."""
+        if self.shape is Shape.JSON:
+            _write(sys.stdout, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+        elif self.shape is Shape.CSV:
+            _write(sys.stdout, _as_csv(table))
+        else:
+            _write(sys.stdout, _as_text(table))
+
+    def note(self, message: str) -> None:
+        if not self.quiet:
+            _write(sys.stderr, harmless(message) + "\n")
+
+    def detail(self, message: str) -> None:
+        """A note for those who asked for more with --verbose."""
+        if self.verbose:
+            self.note(message)
+
+    def warn(self, message: str, hint: str = "") -> None:
+        self.warnings.append(message)
+        _say("warning", message, hint)
+
+    def error(self, problem: SsError) -> None:
+        _say("error", problem.message, problem.hint)
+
+    def confirm(self, question: str, flag: str = "--yes") -> bool:
+        """A yes from a person, or from --yes; where neither can come the command line must say it."""
+        if self.yes:
+            return True
+        if self.no_input or not can_ask():
+            raise UsageError(f"{question}: needs a yes, and nobody can be asked here", f"say it with `{flag}`")
+        _write(sys.stderr, f"{question} [y/N] ")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _say(kind: str, message: str, hint: str) -> None:
+    _write(sys.stderr, f"ss: {kind}: {harmless(message)}\n" + (f"hint: {harmless(hint)}\n" if hint else ""))
+
+
+def interrupted(word: str = "interrupted") -> None:
+    """The one line after Ctrl-C or a termination."""
+    _write(sys.stderr, f"ss: {word}; nothing half-done was kept\n")
+
+
+def trace(problem: BaseException) -> None:
+    """The traceback, for those who set SS_DEBUG=1."""
+    import traceback
+
+    _write(sys.stderr, "".join(traceback.format_exception(problem)))
+
+
+def usage(help_text: str) -> None:
+    """Help that nobody asked for goes to stderr."""
+    _write(sys.stderr, help_text + "\n")
+
+
+def emit(text: str) -> None:
+    """Help or a version that was asked for goes to stdout."""
+    _write(sys.stdout, text + "\n")
+
+
+def harmless(text: str) -> str:
+    """Control characters from data made visible: a column's name must not move a cursor or forge a line."""
+    return "".join(
+        mark if mark.isprintable() or mark in "\n\t" else repr(mark)[1:-1] for mark in str(text)
+    ).replace("\n", " ")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except UnicodeEncodeError:
+        stream.write(text.encode(stream.encoding or "ascii", "replace").decode(stream.encoding or "ascii"))
+        stream.flush()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else harmless(str(value))
+
+
+def _as_text(table: Table) -> str:
+    """Columns aligned by eye: numbers to the right."""
+    cells = [[_cell(value) for value in row] for row in table.rows]
+    lines = []
+    if cells:
+        right = [all(isinstance(row[at], int) for row in table.rows) for at in range(len(table.header))]
+        widths = [
+            max(len(name), *(len(row[at]) for row in cells)) for at, name in enumerate(table.header)
+        ]
+        for row in [list(table.header), *cells]:
+            padded = [
+                cell.rjust(width) if to_right else cell.ljust(width)
+                for cell, width, to_right in zip(row, widths, right, strict=True)
+            ]
+            lines.append("  ".join(padded).rstrip())
+    return "".join(line + "\n" for line in [*lines, *(harmless(word) for word in table.words)])
+
+
+def _as_csv(table: Table) -> str:
+    import csv
+    import io
+
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.header)
+    writer.writerows([["" if value is None else formula_safe(value) for value in row] for row in table.rows])
+    return text.getvalue()
+
+
+def formula_safe(value: object) -> object:
+    """Text that a spreadsheet would run as a formula gets a quote in front; numbers stay numbers."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return value if value.lstrip("+-").replace(".", "", 1).isdigit() else "'" + value
+    return value

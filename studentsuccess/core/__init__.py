@@ -1,0 +1,1 @@
+"""The streaming core: bytes and rows, nothing about students."""

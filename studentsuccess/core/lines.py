@@ -1,0 +1,138 @@
+"""Where records begin and end in a block of CSV bytes, by numpy, exactly.
+
+Records end at a line end outside quotes. That is decided by the parity of the quotes before it, which is right as
+long as every quote stands where RFC 4180 allows one; `has_stray_quotes` says when that does not hold, and then
+`scan_records` walks the bytes as Python's csv module would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+QUOTE, LF, CR = 34, 10, 13
+Positions = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+
+def as_bytes(block: bytes) -> Bytes:
+    """A view, not a copy."""
+    return np.frombuffer(block, np.uint8)
+
+
+def line_ends(block: bytes, view: Bytes) -> Positions:
+    """The position of the last byte of each line end: LF, CRLF or a CR alone."""
+    ends = np.flatnonzero(view == LF)
+    alone = lone_returns(block, view)
+    return ends if not len(alone) else np.sort(np.concatenate([ends, alone]))
+
+
+def lone_returns(block: bytes, view: Bytes) -> Positions:
+    """The CRs that are not followed by an LF: line ends of their own."""
+    if b"\r" not in block:
+        return np.zeros(0, np.int64)
+    alone = view == CR
+    alone[:-1] &= view[1:] != LF
+    return np.flatnonzero(alone) if alone.any() else np.zeros(0, np.int64)
+
+
+def outside_quotes(ends: Positions, quotes: Positions) -> Positions:
+    """The line ends that end a record."""
+    if not len(quotes):
+        return ends
+    return ends[(np.searchsorted(quotes, ends) & 1) == 0]
+
+
+def has_stray_quotes(view: Bytes, quotes: Positions, delimiter: int, *, at_end: bool) -> bool:
+    """Whether any quote stands where it can neither open, close nor escape.
+
+    By parity each even quote opens: a delimiter, a line end, a quote or the start of the block must precede it. Each
+    odd one closes: the same must follow it.
+    """
+    if not len(quotes):
+        return False
+    around = np.empty(len(view) + 2, np.uint8)
+    around[0] = around[-1] = LF
+    around[1:-1] = view
+    if not _all_marks(around[quotes[0::2]], delimiter) or not _all_marks(around[2:][quotes[1::2]], delimiter):
+        return True
+    return at_end and len(quotes) % 2 == 1
+
+
+def _all_marks(found: Bytes, delimiter: int) -> bool:
+    """Whether all bytes are ones that may stand beside a quote from the outside, or are quotes themselves."""
+    return bool(((found == delimiter) | (found == LF) | (found == CR) | (found == QUOTE)).all())
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a block: byte ranges without their line ends, and the physical line each starts on."""
+
+    starts: Positions
+    stops: Positions
+    lines: Positions
+
+    def raw(self, block: bytes, index: int) -> str:
+        return block[int(self.starts[index]) : int(self.stops[index])].decode("utf-8", "replace")
+
+
+def locate(block: bytes, first_line: int) -> Records:
+    """All records of a clean block (no stray quotes); blank lines are none."""
+    view = as_bytes(block)
+    every = line_ends(block, view)
+    quotes = np.flatnonzero(view == QUOTE) if b'"' in block else np.zeros(0, np.int64)
+    return from_ends(block, view, outside_quotes(every, quotes), every, first_line)
+
+
+def from_ends(block: bytes, view: Bytes, ends: Positions, every: Positions, first_line: int) -> Records:
+    """Records from the positions where they end."""
+    if len(block) and (not len(ends) or ends[-1] != len(block) - 1):
+        ends = np.append(ends, len(block))
+    starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1]) if len(ends) else ends
+    stops = _without_line_end(view, starts, ends)
+    lines = first_line + np.searchsorted(every, starts)
+    filled = stops > starts
+    return Records(starts[filled], stops[filled], lines[filled])
+
+
+def _without_line_end(view: Bytes, starts: Positions, ends: Positions) -> Positions:
+    stops = ends.copy()
+    if not len(view):
+        return stops
+    is_crlf = (view[np.minimum(ends, len(view) - 1)] == LF) & (ends > starts) & (view[np.maximum(ends - 1, 0)] == CR)
+    is_crlf &= ends < len(view)
+    return stops - is_crlf
+
+
+def scan_records(block: bytes, delimiter: int) -> tuple[list[int], int]:
+    """Record ends by walking the fields as Python's csv does, and where an unclosed quote opened (or -1).
+
+    Slow and exact: only blocks with a quote in an odd place come here.
+    """
+    import re
+
+    mark = re.escape(bytes([delimiter]))
+    field = re.compile(rb'"(?:[^"]|"")*"?[^' + mark + rb"\r\n]*|[^" + mark + rb'"\r\n][^' + mark + rb"\r\n]*|")
+    ends: list[int] = []
+    at, size = 0, len(block)
+    while at < size:
+        found: Any = field.match(block, at)
+        stop = found.end()
+        if block[at : at + 1] == b'"' and _unclosed(block, at, stop):
+            return ends, at
+        if stop < size and block[stop] != delimiter:
+            stop += block[stop : stop + 2] == b"\r\n"
+            ends.append(stop)
+        at = stop + 1
+    return ends, -1
+
+
+def _unclosed(block: bytes, start: int, stop: int) -> bool:
+    """Whether the quoted field that starts here runs to the end of the block without its closing quote."""
+    if stop < len(block):
+        return False
+    inside = block[start + 1 : stop].replace(b'""', b"")
+    return b'"' not in inside

@@ -1,0 +1,168 @@
+"""Any number of inputs as one ordered stream of judged blocks: files in, typed batches and rejects out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from studentsuccess.core.blocks import BLOCK_BYTES, Block, read_blocks
+from studentsuccess.core.extract import Dialect, extract_csv
+from studentsuccess.core.formats import Format, extract_json, extract_parquet, parquet_batches
+from studentsuccess.core.judge import judge
+from studentsuccess.core.layout import Extracted, Layout, Parsed, Rows, Rules
+from studentsuccess.core.lines import QUOTE, Records, as_bytes, from_ends, line_ends, locate, outside_quotes
+from studentsuccess.core.origin import Origin
+from studentsuccess.core.parallel import Engine, ordered_map
+
+
+@dataclass(frozen=True)
+class Input:
+    """One source file, its format, and how it writes a table."""
+
+    origin: Origin
+    format: Format
+    dialect: Dialect
+    header_records: int = 1
+
+
+@dataclass
+class Hints:
+    """What earlier blocks taught: shared by the workers, changes speed and never a result."""
+
+    suspects: set[str] = field(default_factory=set)
+    open_guesses: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """How a stream is read: limits and sizes from the budget and the settings."""
+
+    max_record: int = 2_000_000
+    block_bytes: int = BLOCK_BYTES
+    batch_rows: int = 65_536
+    engine: Engine = field(default_factory=Engine)
+
+
+@dataclass(frozen=True)
+class _Work:
+    source: int
+    given: Input
+    piece: Block | pa.RecordBatch
+    first_row: int = 0
+
+
+def stream(
+    inputs: Sequence[Input],
+    layout: Layout,
+    settings: StreamSettings,
+    rules: Rules | None = None,
+    hints: Hints | None = None,
+) -> Iterator[Parsed]:
+    """Every block of every input, judged, in order."""
+    known = hints or Hints()
+
+    def work(item: _Work) -> Parsed:
+        size = len(item.piece.data) if isinstance(item.piece, Block) else item.piece.nbytes
+        extracted = _extract(item, layout, known)
+        parsed = judge(extracted, layout, item.source, rules, frozenset(known.open_guesses), size)
+        known.suspects.update(name for name, tally in parsed.tallies.items() if tally.bad)
+        return parsed
+
+    yield from ordered_map(work, _pieces(inputs, settings), settings.engine)
+
+
+def _pieces(inputs: Sequence[Input], settings: StreamSettings) -> Iterator[_Work]:
+    for source, given in enumerate(inputs):
+        if given.format is Format.PARQUET:
+            row = 0
+            for batch in parquet_batches(given.origin, settings.batch_rows):
+                yield _Work(source, given, batch, row)
+                row += batch.num_rows
+            continue
+        delimiter = ord(given.dialect.delimiter) if given.format is Format.CSV else None
+        blocks = read_blocks(given.origin, delimiter, settings.max_record, settings.block_bytes)
+        for block in _without_header(blocks, given):
+            yield _Work(source, given, block)
+
+
+def _extract(item: _Work, layout: Layout, hints: Hints) -> Extracted:
+    given = item.given
+    if isinstance(item.piece, Block):
+        if given.format is Format.JSON_LINES:
+            return extract_json(item.piece, given.origin, layout, given.dialect.names)
+        typed = frozenset(layout.names) - hints.suspects
+        return extract_csv(item.piece, given.origin, given.dialect, layout, typed)
+    return extract_parquet(item.piece, given.dialect.names, layout, item.first_row)
+
+
+def _without_header(blocks: Iterator[Block], given: Input) -> Iterator[Block]:
+    """The blocks without the records that are the header (blank lines before it count for nothing)."""
+    left = given.header_records
+    for block in blocks:
+        if not left:
+            yield block
+            continue
+        rest, left = skip_records(block, left)
+        if rest.data:
+            yield rest
+
+
+def skip_records(block: Block, count: int) -> tuple[Block, int]:
+    """The block without its first `count` records that are not blank, and how many are left to skip."""
+    view = as_bytes(block.data)
+    every = line_ends(block.data, view)
+    ends = list(block.ends) if block.ends is not None else outside_quotes(every, _quotes(block.data)).tolist()
+    start, left = 0, count
+    for end in [*ends, len(block.data) - 1]:
+        blank = not block.data[start : end + 1].strip(b"\r\n")
+        if start >= len(block.data):
+            break
+        start, left = end + 1, left - (not blank)
+        if left == 0:
+            break
+    lines = int((every < start).sum())
+    rest = tuple(end - start for end in block.ends if end >= start) if block.ends is not None else None
+    return Block(block.index, block.data[start:], block.first_line + lines, block.last, rest), left
+
+
+def _quotes(data: bytes) -> Rows:
+    return np.flatnonzero(as_bytes(data) == QUOTE)
+
+
+def find_records(given: Input, wanted: Rows, settings: StreamSettings) -> Iterator[tuple[int, str]]:
+    """The physical line and the raw text of some records of an input (sorted ordinals), by reading it once more."""
+    if given.format is Format.PARQUET:
+        yield from _find_rows(given, wanted, settings)
+        return
+    delimiter = ord(given.dialect.delimiter) if given.format is Format.CSV else None
+    offset = 0
+    for block in _without_header(
+        read_blocks(given.origin, delimiter, settings.max_record, settings.block_bytes), given
+    ):
+        records = records_of(block, quoted=delimiter is not None)
+        count = len(records.starts)
+        for record in wanted[(wanted >= offset) & (wanted < offset + count)] - offset:
+            yield int(records.lines[record]), records.raw(block.data, int(record))
+        offset += count
+
+
+def _find_rows(given: Input, wanted: Rows, settings: StreamSettings) -> Iterator[tuple[int, str]]:
+    offset = 0
+    for batch in parquet_batches(given.origin, settings.batch_rows):
+        locate = extract_parquet(batch, given.dialect.names, Layout((), ()), offset).locate
+        for record in wanted[(wanted >= offset) & (wanted < offset + batch.num_rows)] - offset:
+            yield locate(int(record))
+        offset += batch.num_rows
+
+
+def records_of(block: Block, *, quoted: bool) -> Records:
+    """The records of a block, whichever rules hold for it."""
+    view = as_bytes(block.data)
+    if quoted and block.ends is None:
+        return locate(block.data, block.first_line)
+    every = line_ends(block.data, view)
+    ends = every if block.ends is None else np.array(block.ends, np.int64)
+    return from_ends(block.data, view, ends, every, block.first_line)

@@ -1,0 +1,230 @@
+"""Any tabular file: grouped into datasets by header, typed over the whole of it, repeats settled, written as Parquet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from studentsuccess.core.atomic import temp_path
+from studentsuccess.core.deadletters import DeadLetters
+from studentsuccess.core.grammar import Kind
+from studentsuccess.core.infer import MOST_PASSES, first_layout, revise
+from studentsuccess.core.landing import (
+    Pass,
+    Settled,
+    Task,
+    kept_batches,
+    run_pass,
+    settle_all,
+    write_parquet,
+)
+from studentsuccess.core.layout import Column, Layout
+from studentsuccess.core.names import nearest
+from studentsuccess.core.probe import Probe
+from studentsuccess.core.reporter import Reporter
+from studentsuccess.errors import UsageError
+from studentsuccess.sources.landed import SPREADSHEET_ROWS, Landed, Places, Reading
+
+DATA_FILE = "data.parquet"
+# Bytes a row in a plain school export has at least; sizing the filter too large costs memory, too small only time.
+LEAST_ROW_BYTES = 40
+DECIMAL_COMMA = "^-?[0-9]+,[0-9]+$"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Files with one header, to be one dataset."""
+
+    name: str
+    probes: tuple[Probe, ...]
+    ids: tuple[str, ...] = ()
+    target: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.probes[0].names
+
+    @property
+    def size(self) -> int:
+        return sum(probe.given.origin.path.stat().st_size for probe in self.probes)
+
+
+def group(probes: Sequence[Probe], name: str | None, ids: Sequence[str], target: str | None) -> tuple[Dataset, ...]:
+    """Files with the same columns are one dataset; with others, one each, named after their first file."""
+    by_header: dict[frozenset[str], list[Probe]] = {}
+    for probe in probes:
+        by_header.setdefault(frozenset(probe.names), []).append(probe)
+    if name and len(by_header) > 1:
+        raise UsageError(
+            f"`--name {name}` names one dataset, and these files have {len(by_header)} different headers",
+            "load them one header at a time, or leave `--name` out: each is named after its file",
+        )
+    found: list[Dataset] = []
+    for same in by_header.values():
+        chosen = dataset_name(name or same[0].given.origin.path.name if name else same[0].given.origin.shown)
+        _refuse_taken(chosen, found)
+        found.append(
+            Dataset(
+                chosen,
+                tuple(same),
+                tuple(_column(wanted, same[0], "--id") for wanted in ids),
+                _column(target, same[0], "--target") if target else None,
+            )
+        )
+    return tuple(found)
+
+
+def _refuse_taken(name: str, found: Sequence[Dataset]) -> None:
+    if any(other.name.casefold() == name.casefold() for other in found):
+        raise UsageError(
+            f"two files with different headers would both become the dataset `{name}`",
+            "load them one at a time with `--name`",
+        )
+
+
+def dataset_name(shown: str) -> str:
+    """A name that is safe as a folder and a table on every system."""
+    stem = re.split(r"[\\/]", shown)[-1]
+    for ending in (".gz", ".zst", ".csv", ".tsv", ".txt", ".psv", ".parquet", ".jsonl", ".ndjson", ".json"):
+        stem = stem[: -len(ending)] if stem.lower().endswith(ending) else stem
+    cleaned = re.sub(r"[^\w-]+", "_", stem).strip("_.")
+    return cleaned[:80] or "dataset"
+
+
+def _column(wanted: str, probe: Probe, flag: str) -> str:
+    if wanted in probe.names:
+        return wanted
+    near = nearest(wanted, probe.names)
+    raise UsageError(
+        f"{probe.given.origin.shown}: there is no column `{wanted}` for `{flag}`",
+        f"did you mean `{near}`?" if near else f"its columns begin with {', '.join(probe.names[:6])}",
+    )
+
+
+def land(dataset: Dataset, reading: Reading, places: Places, reporter: Reporter) -> Landed:
+    """Read a dataset until its types are settled, then write its Parquet file beside its place."""
+    letters = places.letters(dataset.name)
+    layout = _begin(dataset, reading)
+    given = frozenset(name for probe in dataset.probes for name in probe.kinds or ())
+    for _ in range(MOST_PASSES):
+        task = task_of(dataset, layout, reading)
+        step = reporter.step(dataset.name, _expected_rows(dataset))
+        try:
+            found = run_pass(task, places.staging / f"{dataset.name}.arrow", letters, step)
+        finally:
+            step.close()
+        revised = revise(layout, found, reading.tolerance, given)
+        if revised == layout:
+            break
+        layout = revised
+        letters.restart()
+    return finish(dataset, task, found, places, letters)
+
+
+def finish(dataset: Dataset, task: Task, found: Pass, places: Places, letters: DeadLetters, owned: int = 0) -> Landed:
+    """Settle the repeats of a completed pass and write the final file beside its place."""
+    settled = settle_all(task, found, letters, owned=owned)
+    target = places.datasets / dataset.name / DATA_FILE
+    temp = temp_path(target, places.run_id)
+    schema = with_originals(found.schema, dataset)
+    rows = write_parquet((batch.cast(schema) for batch in kept_batches(found, settled.gone)), schema, temp)
+    assert rows == settled.counts.kept + owned
+    return Landed(
+        dataset.name,
+        task.inputs,
+        found.staging,
+        schema,
+        task.layout,
+        settled.counts,
+        letters,
+        temp,
+        settled.repeats,
+        tuple(_notes(dataset, task, settled, found)),
+    )
+
+
+def with_originals(schema: pa.Schema, dataset: Dataset) -> pa.Schema:
+    """Each column's spelling in the source, kept where it differs from the clean one."""
+    originals = dict(zip(dataset.names, dataset.probes[0].originals, strict=True))
+    return pa.schema(
+        [
+            field.with_metadata({"original": originals[field.name]})
+            if originals.get(field.name, field.name) != field.name
+            else field
+            for field in schema
+        ]
+    )
+
+
+def _notes(dataset: Dataset, task: Task, settled: Settled, found: Pass) -> Iterator[str]:
+    name = dataset.name
+    if settled.repeats and not task.drop:
+        yield (
+            f"{name}: {settled.repeats:,} rows repeat an earlier one and were kept; say `--id COLUMN` if one identifies"
+            " a row, or `--duplicates drop`"
+        )
+    if settled.conflicts:
+        yield (
+            f"{name}: {settled.conflicts:,} rows share an id ({', '.join(task.keys)}) with other contents: all of them"
+            " are in the dead letters"
+        )
+    if any(book.read == SPREADSHEET_ROWS for book in found.books):
+        yield f"{name}: exactly {SPREADSHEET_ROWS:,} rows, a spreadsheet's limit: rows are probably missing"
+    for column in _decimal_commas(task, found):
+        yield (
+            f"{name}: the column `{column}` is text, because its numbers are written with a comma, such as"
+            " `3,5`; export it with decimal points"
+        )
+
+
+def _decimal_commas(task: Task, found: Pass) -> Iterator[str]:
+    """Text columns whose first values are numbers with a decimal comma."""
+    import pyarrow.compute as pc
+
+    first = next(kept_batches(found, np.zeros(0, np.int64)), None)
+    for column in task.layout.columns if first is not None else ():
+        if column.kind is Kind.TEXT:
+            present = pc.drop_null(first.column(column.name)).slice(0, 200)
+            hits = pc.sum(pc.match_substring_regex(present, DECIMAL_COMMA)).as_py() or 0
+            if len(present) and hits > len(present) // 2:
+                yield column.name
+
+
+def _begin(dataset: Dataset, reading: Reading) -> Layout:
+    """The columns of the first file, typed by a look at each file's beginning; Parquet knows its own types."""
+    first = dataset.probes[0]
+    known = first.kinds
+    if known is not None:
+        layout = Layout(tuple(Column(name, kind) for name, kind in known.items()), reading.null_values)
+    else:
+        layout = first_layout(
+            first.given, first.names, reading.null_values, reading.tolerance, reading.stream.max_record
+        )
+    return replace(
+        layout,
+        columns=tuple(replace(column, required=column.name in dataset.ids) for column in layout.columns),
+    )
+
+
+def _expected_rows(dataset: Dataset) -> int:
+    return max(1000, dataset.size // LEAST_ROW_BYTES)
+
+
+def task_of(dataset: Dataset, layout: Layout, reading: Reading, *, guess: bool = True) -> Task:
+    """How a dataset is landed: by its id where one is known, else by whole rows."""
+    drop = reading.duplicates == "drop" or (reading.duplicates == "auto" and bool(dataset.ids))
+    return Task(
+        dataset.name,
+        tuple(probe.given for probe in dataset.probes),
+        layout,
+        reading.stream,
+        keys=dataset.ids or layout.names,
+        unique=bool(dataset.ids),
+        drop=drop,
+        expected_rows=_expected_rows(dataset),
+        guess=guess,
+    )

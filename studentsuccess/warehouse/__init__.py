@@ -1,0 +1,1 @@
+"""The DuckDB file: migrations, transactions, the ledger. The only home of duckdb."""

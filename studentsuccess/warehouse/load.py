@@ -1,0 +1,151 @@
+"""Finished tables into the warehouse: called inside the one transaction of a commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
+
+from studentsuccess.config.workspace import Workspace
+from studentsuccess.core.digest import canonical
+from studentsuccess.errors import UsageError
+from studentsuccess.warehouse.database import EngineLimits, connect
+from studentsuccess.warehouse.migrate import has_table
+from studentsuccess.warehouse.sql import identifier, statement
+
+OULAD = "oulad"
+FORGET = ("activity", "submissions", "demographics", "assessments", "enrollments", "course_runs")
+FILL = ("course_run", "enrollment", "demographic", "assessment", "submission")
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A dataset as the warehouse knows it. `spec` is what a later command needs to read rows like its own."""
+
+    name: str
+    kind: str
+    run_id: str
+    path: str
+    rows: int
+    spec: Mapping[str, Any]
+
+
+def load_table(connection: DuckDBPyConnection, name: str, parquet: Path) -> None:
+    """A dataset as `raw.<name>`, replacing what stood there."""
+    connection.execute(
+        f"CREATE OR REPLACE TABLE raw.{identifier(name)} AS SELECT * FROM read_parquet($path)",  # noqa: S608
+        {"path": str(parquet)},
+    )
+
+
+def load_arrow(connection: DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """A small table as `raw.<name>`."""
+    connection.register("incoming", table)
+    connection.execute(f"CREATE OR REPLACE TABLE raw.{identifier(name)} AS SELECT * FROM incoming")  # noqa: S608
+    connection.unregister("incoming")
+
+
+def load_oulad(
+    connection: DuckDBPyConnection, tables: Mapping[str, pa.Table], clicks: Path | None, *, extends: bool = False
+) -> None:
+    """An export into `raw` and `core`; the course runs that it holds are replaced, others stay.
+
+    With `extends` the clicks are some more rows of a load that stands: its own stay.
+    """
+    for name, table in tables.items():
+        load_arrow(connection, name, table)
+    connection.execute(statement("oulad_incoming_run"))
+    connection.execute(statement("oulad_enrolment_map"))
+    for part in FORGET[1:] if extends else FORGET:
+        connection.execute(statement(f"oulad_forget_{part}"))
+    for part in FILL:
+        connection.execute(statement(f"oulad_{part}"))
+    if clicks is not None:
+        _load_clicks(connection, clicks)
+
+
+def _load_clicks(connection: DuckDBPyConnection, clicks: Path) -> None:
+    """studentVle from its staging file, in its order."""
+    known, least = connection.execute(
+        "SELECT count(*) FILTER (NOT is_new), coalesce(min(enrollment_id), 0) FROM enrolment_map"
+    ).fetchone() or (0, 0)
+    with pa.OSFile(str(clicks), "rb") as source:
+        connection.register("clicks", pa.ipc.open_stream(source))
+        if known:
+            connection.execute(statement("oulad_activity"))
+        else:
+            connection.execute(statement("oulad_activity_fresh"), {"offset": least})
+        connection.unregister("clicks")
+
+
+def register_dataset(connection: DuckDBPyConnection, entry: DatasetEntry) -> None:
+    """Note a dataset, in place of an earlier one of that name."""
+    connection.execute(statement("forget_dataset"), {"name": entry.name})
+    connection.execute(
+        statement("upsert_dataset"),
+        {
+            "name": entry.name,
+            "kind": entry.kind,
+            "run_id": entry.run_id,
+            "path": entry.path,
+            "rows": entry.rows,
+            "spec": canonical(entry.spec),
+            "loaded_at": datetime.now(UTC).replace(tzinfo=None).isoformat(),
+        },
+    )
+
+
+def raw_tables(workspace: Workspace, limits: EngineLimits, names: Iterable[str]) -> dict[str, pa.Table]:
+    """Tables of `raw` as they stand; one that is not there is left out."""
+    found = {}
+    with connect(workspace, limits, read_only=True) as connection:
+        for name in names:
+            if has_table(connection, "raw", name):
+                query = f"SELECT * FROM raw.{identifier(name)}"  # noqa: S608
+                found[name] = connection.execute(query).to_arrow_table()
+    return found
+
+
+def find_dataset(connection: DuckDBPyConnection, name: str) -> DatasetEntry | None:
+    """The dataset of that name."""
+    row = connection.execute(statement("dataset"), {"name": name}).fetchone()
+    return None if row is None else DatasetEntry(*row[:5], json.loads(row[5]))
+
+
+def all_datasets(workspace: Workspace, limits: EngineLimits) -> tuple[DatasetEntry, ...]:
+    """Every dataset, for plans: reads only."""
+    if not workspace.warehouse.is_file():
+        return ()
+    with connect(workspace, limits, read_only=True) as connection:
+        if not has_table(connection, "ops", "dataset"):
+            return ()
+        rows = connection.execute(statement("datasets")).fetchall()
+    return tuple(DatasetEntry(*row[:5], json.loads(row[5])) for row in rows)
+
+
+def refuse_other_kind(connection: DuckDBPyConnection, names: Iterable[str], kind: str) -> None:
+    """A table of one source must not replace one of another's that happens to have its name."""
+    for name in names:
+        entry = find_dataset(connection, name)
+        if entry is not None and entry.kind != kind:
+            raise UsageError(
+                f"`{name}` is a {entry.kind} table in this workspace, and this would replace it",
+                "give the new one another name: `--name NAME`",
+            )
+
+
+def earlier_input_sizes(workspace: Workspace, limits: EngineLimits, target: str) -> tuple[tuple[int, ...], ...]:
+    """The sizes of the inputs of each run that wrote a target: equal sizes are worth a digest."""
+    if not workspace.warehouse.is_file():
+        return ()
+    with connect(workspace, limits, read_only=True) as connection:
+        if not has_table(connection, "ops", "run_target"):
+            return ()
+        rows = connection.execute(statement("run_inputs"), {"target": target}).fetchall()
+    return tuple(tuple(int(fact["size"]) for fact in json.loads(inputs)) for inputs, _ in rows)

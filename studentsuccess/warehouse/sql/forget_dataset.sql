@@ -1,0 +1,1 @@
+DELETE FROM ops.dataset WHERE name = $name

@@ -1,0 +1,1 @@
+INSERT INTO ops.migration VALUES ($number, $name, $sha256, $applied_at)

@@ -1,0 +1,1 @@
+INSERT INTO ops.run_target VALUES ($run_id, $target)

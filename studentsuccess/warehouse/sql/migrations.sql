@@ -1,0 +1,3 @@
+SELECT number, name, sha256
+FROM ops.migration
+ORDER BY number

@@ -1,0 +1,4 @@
+DELETE FROM core.demographic WHERE enrollment_id IN (
+    SELECT enrollment_id FROM core.enrollment
+    WHERE course_run_id IN (SELECT course_run_id FROM incoming_run)
+)

@@ -1,0 +1,1 @@
+DELETE FROM core.enrollment WHERE course_run_id IN (SELECT course_run_id FROM incoming_run)

@@ -1,0 +1,127 @@
+"""Folders for unfinished work, each with the name of the process that owns it.
+
+A run that makes anything before its commit (parts in here, `.part` files beside their targets) does it inside
+`staging_folder`: the folder is what proves later that the run is dead, and only of dead runs anything is deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from studentsuccess.config.workspace import Workspace
+from studentsuccess.core.locks import Owner, is_gone, this_process
+
+RUN_ID = r"\d{8}T\d{6}-[0-9a-f]{6}"
+_RUN_FOLDER = re.compile(RUN_ID)
+_TEMP = re.compile(rf"\..+\.(?P<run_id>{RUN_ID})\.part")
+_OWNER_FILE = "owner.json"
+_PROMISED = "promised"
+
+
+@contextmanager
+def staging_folder(workspace: Workspace, run_id: str) -> Iterator[Path]:
+    """A folder for run `run_id`, gone when the block ends; within a block for the same run, that block's folder.
+
+    It stays where a COMMIT was begun and not brought to its end: the next command decides what became of the run.
+    """
+    folder = workspace.staging / run_id
+    if folder.is_dir():
+        yield folder
+        return
+    _make_owned(folder)
+    try:
+        yield folder
+    finally:
+        if not (folder / _PROMISED).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def promise(workspace: Workspace, run_id: str) -> None:
+    """From now on only the database knows whether the run happened."""
+    (workspace.staging / run_id / _PROMISED).touch()
+
+
+def keep_promise(workspace: Workspace, run_id: str) -> None:
+    """The files and the ledger are as the COMMIT promised."""
+    (workspace.staging / run_id / _PROMISED).unlink(missing_ok=True)
+
+
+def _make_owned(folder: Path) -> None:
+    """Folder and owner appear together: one without the other could be taken for a dead run's."""
+    unnamed = folder.with_name(f"{folder.name}.{os.getpid()}.new")
+    unnamed.mkdir(parents=True, exist_ok=True)
+    (unnamed / _OWNER_FILE).write_text(json.dumps(asdict(this_process())), "utf-8")
+    unnamed.rename(folder)
+
+
+def dead_runs(workspace: Workspace) -> tuple[str, ...]:
+    """The runs whose process is certainly gone and that left a staging folder."""
+    if not _is_own_folder(workspace.staging):
+        return ()
+    folders = (entry for entry in sorted(workspace.staging.iterdir()) if _RUN_FOLDER.fullmatch(entry.name))
+    return tuple(folder.name for folder in folders if _is_dead(folder))
+
+
+def _is_own_folder(path: Path) -> bool:
+    """A link instead of the folder could lead the sweep to somebody else's files."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def _is_dead(folder: Path) -> bool:
+    try:
+        said = json.loads((folder / _OWNER_FILE).read_text("utf-8"))
+        owner = Owner(int(said["pid"]), str(said["birth"]), str(said["host"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return is_gone(owner)
+
+
+def temp_files(workspace: Workspace) -> tuple[tuple[Path, str], ...]:
+    """Every unfinished file in the workspace with its run, found without following a link out of it."""
+    found: list[tuple[Path, str]] = []
+    for folder in _places(workspace):
+        for here, folders, names in os.walk(folder):
+            if folder == workspace.root:
+                folders.clear()
+            for name in names:
+                match = _TEMP.fullmatch(name)
+                if match:
+                    found.append((Path(here, name), match["run_id"]))
+    return tuple(sorted(found))
+
+
+def _places(workspace: Workspace) -> tuple[Path, ...]:
+    """Where runs write: the root itself, and what is below the folders of results."""
+    below = (workspace.datasets, workspace.dead_letters, workspace.models, workspace.outputs, workspace.reports)
+    return (workspace.root, *below)
+
+
+def spill_folders(workspace: Workspace) -> tuple[Path, ...]:
+    """DuckDB's folders of other processes. Whoever holds the lock and the database open may delete them."""
+    if not _is_own_folder(workspace.staging):
+        return ()
+    return tuple(path for path in workspace.staging.glob("spill-*") if path.name != f"spill-{os.getpid()}")
+
+
+def sweep(workspace: Workspace) -> None:
+    """Delete what dead runs left: unfinished files first, so that the proof of death goes last."""
+    dead = dead_runs(workspace)
+    for path, run_id in temp_files(workspace):
+        if run_id in dead:
+            path.unlink(missing_ok=True)
+    for run_id in dead:
+        shutil.rmtree(workspace.staging / run_id, ignore_errors=True)
+    for folder in spill_folders(workspace):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_staged(workspace: Workspace, run_id: str) -> bool:
+    """Whether the run still has its folder, and may come back to its files."""
+    return (workspace.staging / run_id).is_dir()

@@ -1,0 +1,155 @@
+"""What every test may ask for: a workspace, the program itself, and the machine's real parts.
+
+The program is started without the variables that steer it, so that a test says everything it depends on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from typer.testing import Result
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Our own variables, the old names we still obey, and what terminals and CI systems set.
+STEERING = re.compile(
+    r"_?SS_.*|_?TYPER_.*|COMP_.*|CI|GITHUB_ACTIONS|NO_COLOR|FORCE_COLOR|CLICOLOR.*|COLUMNS|LINES|TERM"
+    r"|DATABASE_URL|S3_BUCKET|S3_PREFIX|AWS_REGION|STORAGE_BACKEND|SPLIT_WEEK|HIGH_RISK_THRESHOLD"
+    r"|RISK_SPIKE_THRESHOLD_PCT|PIPELINE_DEMO_MODE|MODEL_BACKEND"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "full: takes long; runs with scripts/test --full")
+    config.addinivalue_line("markers", "posix: needs signals, ptys or shells; skipped on Windows")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    full = os.environ.get("SS_TEST_FULL") == "1"
+    for item in items:
+        if item.get_closest_marker("full") and not full:
+            item.add_marker(pytest.mark.skip(reason="long: scripts/test --full"))
+        if item.get_closest_marker("posix") and sys.platform == "win32":
+            item.add_marker(pytest.mark.skip(reason="not on Windows"))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """An empty workspace, which is also the folder that `run_ss` and `cli` start in."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def clean_env() -> dict[str, str]:
+    """The environment of a shell in which nobody has set anything of ours."""
+    return scrubbed(os.environ)
+
+
+@dataclass(frozen=True)
+class RunSs:
+    """The program in a process of its own: streams, signals and exit codes are real."""
+
+    folder: Path
+    environ: Mapping[str, str]
+
+    def __call__(
+        self,
+        *args: str | Path,
+        input: str | bytes = b"",  # noqa: A002 - subprocess.run calls it so
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "studentsuccess", *map(str, args)],
+            input=input.encode() if isinstance(input, str) else input,
+            env={**self.environ, **(env or {})},
+            cwd=cwd or self.folder,
+            capture_output=True,
+            check=False,
+        )
+        return subprocess.CompletedProcess(done.args, done.returncode, _text(done.stdout), _text(done.stderr))
+
+
+@pytest.fixture
+def run_ss(workspace: Path, clean_env: dict[str, str]) -> RunSs:
+    return RunSs(workspace, clean_env)
+
+
+class RunCli:
+    """The program in this process: quick, but without streams of its own."""
+
+    def __call__(
+        self,
+        *args: str | Path,
+        input: str | bytes | None = None,  # noqa: A002 - CliRunner.invoke calls it so
+        env: Mapping[str, str] | None = None,
+    ) -> Result:
+        from typer.testing import CliRunner
+
+        from studentsuccess.cli.app import app
+
+        return CliRunner().invoke(app, [str(word) for word in args], input=input, env=env, catch_exceptions=False)
+
+
+@pytest.fixture
+def cli(workspace: Path, clean_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> RunCli:
+    for name in set(os.environ) - set(clean_env):
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(workspace)
+    return RunCli()
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+
+
+def scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in environ.items() if not STEERING.fullmatch(name)}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), environ.get("PYTHONPATH")]))}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The first of some programs (or files, given by an absolute path) which this machine has."""
+
+    strict: bool
+
+    def __call__(self, *names: str | Path) -> str:
+        for name in map(str, names):
+            if found := (name if Path(name).is_absolute() and Path(name).exists() else shutil.which(name)):
+                return found
+        reason = f"this machine has no {' or '.join(map(str, names))}"
+        if self.strict:
+            pytest.fail(f"{reason}, and CI=true allows no gap", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def needs() -> Needs:
+    """`needs("zsh")`: the test goes on with the program's path, or is skipped; with CI=true it fails instead."""
+    return Needs(strict=os.environ.get("CI", "").lower() in {"true", "1"})
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of public data sets which are too large to keep here."""
+    given = os.environ.get("STUDENTSUCCESS_REAL_DATA")
+    if not given:
+        pytest.skip("STUDENTSUCCESS_REAL_DATA names no folder with the real data sets")
+    folder = Path(given)
+    if not folder.is_dir():
+        pytest.fail(f"STUDENTSUCCESS_REAL_DATA is no folder: {folder}", pytrace=False)
+    return folder.resolve()
