@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import signal
 import sys
@@ -15,7 +14,8 @@ from typer.core import TyperGroup
 from studentsuccess import __version__
 from studentsuccess.cli import output as out
 from studentsuccess.cli.frame import PipeClosed, Terminated
-from studentsuccess.errors import ExitCode, SsError
+from studentsuccess.cli.wrong_call import answer
+from studentsuccess.errors import ExitCode
 
 ClickUsageError: Any = typer.BadParameter.__base__
 MARKUP: Any = "rich" if out.fancy() else None
@@ -28,7 +28,7 @@ class RootGroup(TyperGroup):
         try:
             code = super().main(args=args, standalone_mode=False, **extra)
         except ClickUsageError as problem:
-            _answer(problem)
+            answer(problem)
             code = int(ExitCode.USAGE)
         except typer.Abort:
             code = int(ExitCode.INTERRUPTED)
@@ -37,29 +37,6 @@ class RootGroup(TyperGroup):
         if standalone_mode:
             sys.exit(code or 0)
         return code
-
-
-def _answer(problem: Any) -> None:
-    """A wrong call: help where a command is missing, else one line and the nearest thing that exists."""
-    if type(problem).__name__ == "NoArgsIsHelpError":
-        out.usage(problem.ctx.get_help())
-        return
-    message = problem.format_message().split("\n")[0].rstrip(".")
-    path = problem.ctx.command_path if problem.ctx is not None else "ss"
-    hint = _nearest(problem) or f"`{path} -h` shows what it takes"
-    out.Output().error(SsError(message, hint))
-
-
-def _nearest(problem: Any) -> str:
-    choices = getattr(getattr(getattr(problem, "param", None), "type", None), "choices", None)
-    given = str(problem.format_message())
-    if not choices:
-        return ""
-    names = [getattr(choice, "value", choice) for choice in choices]
-    quoted = given.split("'")
-    wrong = next((part for part in quoted[1::2] if part not in names and not part.startswith("-")), "")
-    near = difflib.get_close_matches(wrong, names, 1, 0.4)
-    return f"did you mean `{near[0]}`?" if near else ""
 
 
 app = typer.Typer(
@@ -102,9 +79,9 @@ _register()
 def run_process() -> int:
     """The whole process: completion, signals, pipes; returns the exit code."""
     if "_SS_COMPLETE" in os.environ:
-        from typer.completion import completion_init
+        import typer.completion as shells
 
-        completion_init()
+        shells.completion_init()  # type: ignore[attr-defined]
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app(prog_name="ss")
@@ -121,7 +98,7 @@ def run_process() -> int:
     return int(ExitCode.DONE)
 
 
-def _terminate(number: int, frame: object) -> None:
+def _terminate(_number: int, _frame: object) -> None:
     raise Terminated
 
 

@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Show or check the settings.", epilog="Example: ss config show")
     app.add_typer(group, name="config")
 
-    @command(group, "show", epilog="Example: SS_ETL__MAX_REJECTS=100 ss config show -f json")
+    @command(group, "show", group="config", epilog="Example: SS_ETL__MAX_REJECTS=100 ss config show -f json")
     def show(frame: Frame) -> None:
         """Every setting, its value and where it came from."""
         from studentsuccess.config.show import rows
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
         table = [(one.key, _shown(one.value), one.source, one.where) for one in found]
         frame.output.result(document, Table(("key", "value", "source", "where"), table))
 
-    @command(group, "validate", epilog="Example: ss config validate -c other.toml")
+    @command(group, "validate", group="config", epilog="Example: ss config validate -c other.toml")
     def validate(frame: Frame) -> None:
         """Check config.toml, the environment and --set, all at once."""
         from studentsuccess.config.problems import ConfigError

@@ -12,7 +12,7 @@ from studentsuccess.errors import ExitCode
 def register(app: typer.Typer) -> None:
     @command(app, "doctor", epilog="Example: ss doctor -f json")
     def doctor(frame: Frame) -> None:
-        """Look at this machine: program, budget, disk, workspace, and what could go wrong."""
+        """Look for trouble on this machine and in this workspace."""
         from studentsuccess.tasks import doctor as task
         from studentsuccess.tasks.context import Context
 

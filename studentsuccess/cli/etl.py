@@ -10,6 +10,7 @@ import typer
 
 from studentsuccess.cli.frame import Frame, command
 from studentsuccess.cli.output import Table
+from studentsuccess.core.counts import rows_of
 from studentsuccess.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def register(app: typer.Typer) -> None:
             typer.Argument(metavar="[INPUT]...", help="Files, folders or patterns; - is stdin.", show_default=False),
         ] = None,
         kind: Annotated[KindChoice, typer.Option("--kind", help="What the files are.")] = KindChoice.AUTO,
-        name: Annotated[str | None, typer.Option("--name", help="Name of the dataset.", show_default=False)] = None,
+        name: Annotated[
+            str | None, typer.Option("--name", help="Name of the dataset.", metavar="NAME", show_default=False)
+        ] = None,
         ids: Annotated[
             list[str] | None,
             typer.Option("--id", help="Column(s) that identify a row.", metavar="COLUMN", show_default=False),
@@ -60,10 +63,12 @@ def register(app: typer.Typer) -> None:
             typer.Option("--max-rejects", help="Most rejected rows: 1% or 100.", metavar="N|N%", show_default=False),
         ] = None,
         encoding: Annotated[
-            str | None, typer.Option("--encoding", help="Such as latin-1, utf-16.", show_default=False)
+            str | None,
+            typer.Option("--encoding", help="Such as latin-1, utf-16.", metavar="NAME", show_default=False),
         ] = None,
         delimiter: Annotated[
-            str | None, typer.Option("--delimiter", help="Such as ; or tab.", show_default=False)
+            str | None,
+            typer.Option("--delimiter", help="Such as ; or tab.", metavar="MARK", show_default=False),
         ] = None,
         retry: Annotated[
             Path | None,
@@ -71,10 +76,15 @@ def register(app: typer.Typer) -> None:
         ] = None,
         demo: Annotated[bool, typer.Option("--demo", help="Generate data with a known truth, and load it.")] = False,
         students: Annotated[
-            int | None, typer.Option("--students", help="Demo: how many students.", show_default=False)
+            int | None,
+            typer.Option("--students", help="Demo: how many students.", metavar="N", show_default=False),
         ] = None,
-        weeks: Annotated[int | None, typer.Option("--weeks", help="Demo: how many weeks.", show_default=False)] = None,
-        seed: Annotated[int | None, typer.Option("--seed", help="Demo: another draw.", show_default=False)] = None,
+        weeks: Annotated[
+            int | None, typer.Option("--weeks", help="Demo: how many weeks.", metavar="N", show_default=False)
+        ] = None,
+        seed: Annotated[
+            int | None, typer.Option("--seed", help="Demo: another draw.", metavar="N", show_default=False)
+        ] = None,
     ) -> None:
         """Read files, check every row, and load them."""
         flags = {
@@ -119,7 +129,8 @@ def _files(
     flat = tuple(part.strip() for one in ids for part in one.split(",") if part.strip())
     request = etl.EtlRequest(kind, name, flat, target)  # type: ignore[arg-type]
     with resolved(inputs) as files:
-        made = etl.plan(request, files, Context(configuration, frame.wait))
+        with frame.working("looking at the files"):
+            made = etl.plan(request, files, Context(configuration, frame.wait))
         for warning in made.warnings:
             frame.output.warn(warning)
         if frame.dry_run:
@@ -182,10 +193,16 @@ def show_result(frame: Frame, result: EtlResult) -> None:
         return
     rejected = sum(one.rejected for one in result.tables.values())
     if rejected:
-        files = ", ".join(result.dead_letters)
-        hint = f"mend the `raw` column there, then `ss etl --retry {result.dead_letters[0]}`"
-        frame.output.warn(f"{rejected:,} rows rejected, none lost: {files}", hint)
+        hint = f"mend the `raw` column there, then `ss etl --retry {result.dead_letters[0]}{frame.again}`"
+        frame.output.warn(f"{rows_of(rejected)} rejected, none lost: {_files_of(result)}", hint)
     frame.output.note(f"run {result.run_id}: loaded into {frame_warehouse(frame)}")
+
+
+def _files_of(result: EtlResult) -> str:
+    """The dead letters of a run, as one pattern that a shell takes where there are several."""
+    first = Path(result.dead_letters[0])
+    several = len(result.dead_letters) > 1
+    return first.with_name(f"{result.run_id}-*.csv").as_posix() if several else result.dead_letters[0]
 
 
 def frame_warehouse(frame: Frame) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,14 +17,15 @@ from studentsuccess.cli import output as out
 from studentsuccess.errors import ExitCode, SsError
 
 if TYPE_CHECKING:
+    from studentsuccess.cli.progress import TerminalReporter
     from studentsuccess.config.layers import Configuration
     from studentsuccess.core.reporter import Reporter
 
 COMMON = "Common options"
 
 
-def _option(*names: str, text: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=COMMON, show_default=False)
+def _option(*names: str, text: str, metavar: str | None = None, least: float | None = None) -> Any:
+    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=COMMON, show_default=False, min=least)
 
 
 _SHARED: dict[str, tuple[Any, Any]] = {
@@ -42,11 +44,11 @@ _SHARED: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "format_": (
-        Annotated[out.Shape, _option("--format", "-f", text="How the result is written: auto, table, json, csv.")],
+        Annotated[out.Shape, _option("--format", "-f", text="How the result is written.")],
         out.Shape.AUTO,
     ),
     "wait": (
-        Annotated[float, _option("--wait", text="Seconds to wait for the warehouse.", metavar="SECONDS")],
+        Annotated[float, _option("--wait", text="Seconds to wait for the warehouse.", metavar="SECONDS", least=0)],
         0.0,
     ),
     "quiet": (Annotated[bool, _option("--quiet", "-q", text="No notes and no progress.")], False),
@@ -71,35 +73,65 @@ class Frame:
     wait: float = 0.0
     dry_run: bool = False
     progress: bool = True
-    _configuration: Configuration | None = field(default=None, repr=False)
+    command: str = "ss"
+    _reporter: TerminalReporter | None = field(default=None, repr=False)
 
     def configuration(self, flags: Mapping[str, object] | None = None) -> Configuration:
         """The settings of this call; a command's own flags (that were given) are the last layer."""
         from studentsuccess.config.layers import Overrides, load
+        from studentsuccess.config.problems import ConfigError
 
         given = {path: value for path, value in (flags or {}).items() if value is not None}
-        loaded = load(Overrides(self.workspace, self.config, self.sets, given))
+        try:
+            loaded = load(Overrides(self.workspace, self.config, self.sets, given))
+        except ConfigError as problem:
+            if all(one.where.startswith("--") for one in problem.problems):
+                problem.hint = f"`{self.command} -h` shows the flags, `ss config show` every setting"
+            raise
         for warning in loaded.warnings:
             self.output.warn(warning)
         return loaded
 
+    @property
+    def again(self) -> str:
+        """What a hint's command needs to mean the workspace of this one."""
+        return f" -w {self.workspace}" if self.workspace else f" -c {self.config}" if self.config else ""
+
     def reporter(self) -> Reporter:
-        from studentsuccess.cli.progress import reporter_for
+        from studentsuccess.cli.progress import TerminalReporter
 
-        return reporter_for(self.output, progress=self.progress)
+        if self._reporter is None:
+            self._reporter = TerminalReporter(self.output, progress=self.progress)
+        return self._reporter
+
+    @contextmanager
+    def working(self, name: str) -> Iterator[None]:
+        """A line on a terminal for work that counts no rows."""
+        from studentsuccess.core.reporter import phase
+
+        with phase(self.reporter(), name):
+            yield
+
+    def close(self) -> None:
+        """Take a moving bar off the screen before anything is said about how the work ended."""
+        if self._reporter is not None:
+            self._reporter.close()
 
 
-def command(app: typer.Typer, name: str, *, changes: bool = False, epilog: str) -> Callable[[Any], Any]:
+def command(
+    app: typer.Typer, name: str, *, changes: bool = False, epilog: str, group: str = ""
+) -> Callable[[Any], Any]:
     """Register a function as a command: it takes a Frame first, then its own options; the shared ones are added."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         shared = {**_SHARED, **(_CHANGING if changes else {})}
+        path = " ".join(word for word in ("ss", group, name) if word)
 
         @functools.wraps(function)
         def call(**values: Any) -> None:
             common = {key: values.pop(key) for key in shared}
-            frame = _frame(common)
-            guarded(frame.output, lambda: function(frame, **values))
+            frame = _frame(common, path)
+            guarded(frame, lambda: function(frame, **values))
 
         signature = inspect.signature(function, eval_str=True)
         own = list(signature.parameters.values())[1:]
@@ -116,7 +148,7 @@ def command(app: typer.Typer, name: str, *, changes: bool = False, epilog: str) 
     return register
 
 
-def _frame(common: dict[str, Any]) -> Frame:
+def _frame(common: dict[str, Any], command: str) -> Frame:
     output = out.Output(
         shape=common["format_"],
         quiet=common["quiet"],
@@ -132,14 +164,16 @@ def _frame(common: dict[str, Any]) -> Frame:
         common["wait"],
         common.get("dry_run", False),
         not common["no_progress"],
+        command,
     )
 
 
-def guarded(output: out.Output, body: Callable[[], None]) -> None:
+def guarded(frame: Frame, body: Callable[[], None]) -> None:
     """Run a command's body; an expected error becomes its line, its hint and its exit code."""
-    debug = os.environ.get("SS_DEBUG") == "1"
+    debug, output = os.environ.get("SS_DEBUG") == "1", frame.output
     try:
-        body()
+        with closing(frame):
+            body()
     except SsError as problem:
         if debug:
             out.trace(problem)

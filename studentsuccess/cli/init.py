@@ -23,10 +23,11 @@ def register(app: typer.Typer) -> None:
         from studentsuccess.tasks import init as task
 
         made = task.plan(folder or frame.workspace or Path())
+        place = f" -w {made.folder}" if made.folder != Path() else ""
         document = {"workspace": str(made.folder), "config": str(made.config), "exists": made.exists}
         if not frame.dry_run and not made.exists:
             task.run(made)
         what = "there already, left as it is" if made.exists else "would be written" if frame.dry_run else "written"
         frame.output.result(document, Table(("file", "state"), [(str(made.config), what)]))
         if not frame.dry_run:
-            frame.output.note(f"next: `ss etl FILES -w {made.folder}`, or `ss etl --demo -w {made.folder}`")
+            frame.output.note(f"next: `ss etl FILES{place}`, or `ss etl --demo{place}`")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +15,8 @@ from typing import TextIO
 
 from studentsuccess.errors import SsError, UsageError
 
+GAP = "  "
+LEAST_WIDTH = 14
 NO_COLOUR_WHEN = ("NO_COLOR", "CI", "GITHUB_ACTIONS", "_SS_COMPLETE")
 
 
@@ -123,9 +128,9 @@ def emit(text: str) -> None:
 
 def harmless(text: str) -> str:
     """Control characters from data made visible: a column's name must not move a cursor or forge a line."""
-    return "".join(
-        mark if mark.isprintable() or mark in "\n\t" else repr(mark)[1:-1] for mark in str(text)
-    ).replace("\n", " ")
+    return "".join(mark if mark.isprintable() or mark in "\n\t" else repr(mark)[1:-1] for mark in str(text)).replace(
+        "\n", " "
+    )
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -146,21 +151,43 @@ def _cell(value: object) -> str:
 
 
 def _as_text(table: Table) -> str:
-    """Columns aligned by eye: numbers to the right."""
-    cells = [[_cell(value) for value in row] for row in table.rows]
-    lines = []
-    if cells:
+    """Columns aligned by eye, numbers to the right; on a terminal that is too narrow long texts are folded, not cut."""
+    cells = [list(table.header), *([_cell(value) for value in row] for row in table.rows)]
+    lines: list[str] = []
+    if table.rows:
         right = [all(isinstance(row[at], int) for row in table.rows) for at in range(len(table.header))]
-        widths = [
-            max(len(name), *(len(row[at]) for row in cells)) for at, name in enumerate(table.header)
-        ]
-        for row in [list(table.header), *cells]:
-            padded = [
-                cell.rjust(width) if to_right else cell.ljust(width)
-                for cell, width, to_right in zip(row, widths, right, strict=True)
-            ]
-            lines.append("  ".join(padded).rstrip())
+        widths = _fitted([max(len(row[at]) for row in cells) for at in range(len(table.header))], right)
+        for row in cells:
+            lines.extend(_row_lines(row, widths, right))
     return "".join(line + "\n" for line in [*lines, *(harmless(word) for word in table.words)])
+
+
+def _fitted(widths: list[int], right: Sequence[bool]) -> list[int]:
+    """Column widths for the window that they are shown in: the widest texts give way, numbers never."""
+    if not _is_terminal(sys.stdout):
+        return widths
+    room, fitted = shutil.get_terminal_size().columns, list(widths)
+    while sum(fitted) + len(GAP) * (len(fitted) - 1) > room:
+        at = max(range(len(fitted)), key=lambda column: 0 if right[column] else fitted[column])
+        if right[at] or fitted[at] <= LEAST_WIDTH:
+            return widths
+        fitted[at] -= 1
+    return fitted
+
+
+def _row_lines(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
+    folded = [
+        textwrap.wrap(cell, width, break_on_hyphens=False) if len(cell) > width else [cell]
+        for cell, width in zip(row, widths, strict=True)
+    ]
+    lines = []
+    for parts in itertools.zip_longest(*folded, fillvalue=""):
+        padded = [
+            part.rjust(width) if to_right else part.ljust(width)
+            for part, width, to_right in zip(parts, widths, right, strict=True)
+        ]
+        lines.append(GAP.join(padded).rstrip())
+    return lines
 
 
 def _as_csv(table: Table) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import Any
 
 from studentsuccess.cli.output import Output, fancy, harmless
-from studentsuccess.core.reporter import Reporter, SilentStep, Step
+from studentsuccess.core.reporter import SilentStep, Step
 
-PLAIN_SECONDS = 5.0
+# A person at a terminal is never left without a word for longer; a log needs fewer.
+TERMINAL_SECONDS, LOG_SECONDS = 2.0, 5.0
+# Below this width a bar and a rate would push what matters off the line.
+WIDE = 80
 
 
 class TerminalReporter:
@@ -19,11 +23,14 @@ class TerminalReporter:
         self._output = output
         self._progress = progress and not output.quiet
         self._moving = fancy()
+        self._open: Step = SilentStep()
 
     def step(self, name: str, total: int | None = None, unit: str = "rows") -> Step:
-        if not self._progress:
-            return SilentStep()
-        return _BarStep(name, total, unit) if self._moving else _PlainStep(name, total, unit)
+        self.close()
+        if self._progress:
+            pace = Pace(harmless(name), total, unit)
+            self._open = _BarStep(pace) if self._moving else _PlainStep(pace)
+        return self._open
 
     def note(self, message: str) -> None:
         self._output.note(message)
@@ -31,78 +38,107 @@ class TerminalReporter:
     def warn(self, message: str, hint: str = "") -> None:
         self._output.warn(message, hint)
 
+    def close(self) -> None:
+        """End a step that an error left open."""
+        self._open.close()
+        self._open = SilentStep()
 
-class _PlainStep:
-    """A line every few seconds: enough for a log, never an escape byte."""
+
+class Pace:
+    """How far a step is, how fast, and how long yet."""
 
     def __init__(self, name: str, total: int | None, unit: str) -> None:
-        self._name, self._total, self._unit = name, total, unit
-        self._rows = self._rejected = 0
-        self._start = self._said = time.monotonic()
+        self.name, self.total, self.unit = name, total, unit
+        self.rows = self.rejected = 0
+        self._start = time.monotonic()
 
-    def advance(self, rows: int, *, rejected: int = 0) -> None:
-        self._rows += rows
-        self._rejected += rejected
-        now = time.monotonic()
-        if now - self._said >= PLAIN_SECONDS:
-            self._said = now
-            sys.stderr.write(self._line(now - self._start) + "\n")
+    def told(self, *, rate: bool = True) -> str:
+        """The state in words; a step without a unit has only its time."""
+        seconds = time.monotonic() - self._start
+        if not self.unit:
+            return f"{seconds:.0f} s"
+        speed = self.rows / max(seconds, 1e-9)
+        parts = [f"{self.rows:,} {self.unit}"]
+        if rate and self.rows:
+            parts.append(f"{_short(speed)}/s")
+        if self.rejected:
+            parts.append(f"{self.rejected:,} rejected")
+        if self.total and self.rows and seconds >= 1:
+            parts.append(f"about {_duration(max(0, self.total - self.rows) / speed)} left")
+        return " · ".join(parts)
+
+
+def _short(number: float) -> str:
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return f"{number:.0f}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+class _PlainStep:
+    """A line every few seconds, whatever the work is busy with: enough for a log, never an escape byte."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._ended = threading.Event()
+        self._every = TERMINAL_SECONDS if sys.stderr.isatty() else LOG_SECONDS
+        self._voice = threading.Thread(target=self._speak, name="ss-progress", daemon=True)
+        self._voice.start()
+
+    def _speak(self) -> None:
+        while not self._ended.wait(self._every):
+            sys.stderr.write(f"{self._pace.name}: {self._pace.told()}\n")
             sys.stderr.flush()
 
+    def advance(self, rows: int, *, rejected: int = 0) -> None:
+        self._pace.rows += rows
+        self._pace.rejected += rejected
+
     def expect(self, total: int) -> None:
-        self._total = total
+        self._pace.total = total
 
-    def _line(self, seconds: float) -> str:
-        rate = self._rows / max(seconds, 1e-9)
-        rejected = f", {self._rejected:,} rejected" if self._rejected else ""
-        left = f", {_left(self._rows, self._total, rate)}" if self._total else ""
-        return f"{harmless(self._name)}: {self._rows:,} {self._unit}, {rate:,.0f}/s{rejected}{left}"
-
-    def close(self, summary: str = "") -> None:
-        """A plain step has nothing to clear away."""
-
-
-def _left(rows: int, total: int | None, rate: float) -> str:
-    seconds = max(0, (total or 0) - rows) / max(rate, 1e-9)
-    return f"about {seconds:.0f} s left"
+    def close(self, summary: str = "") -> None:  # noqa: ARG002 - the result tells it
+        self._ended.set()
+        self._voice.join()
 
 
 class _BarStep:
-    """A Rich bar: what, how far, how fast, how long yet, and what was rejected."""
+    """A Rich bar: what, how far, how fast, what was rejected, how long yet. Without rows only what, and since when."""
 
-    def __init__(self, name: str, total: int | None, unit: str) -> None:
+    def __init__(self, pace: Pace) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
+        from rich.table import Column
+        from rich.text import Text
 
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            TextColumn("{task.completed:,.0f} {task.fields[unit]}  {task.fields[rate]}{task.fields[rejected]}"),
-            TimeRemainingColumn(compact=True),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
-            refresh_per_second=8,
-        )
-        self._start = time.monotonic()
-        self._rejected = 0
+        console = Console(stderr=True, highlight=False)
+        wide = console.width >= WIDE
+
+        class Told(ProgressColumn):
+            def render(self, task: Any) -> Text:  # noqa: ARG002 - the pace knows all
+                return Text(pace.told(rate=wide), no_wrap=True, overflow="ellipsis")
+
+        columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
+        if wide and pace.unit:
+            columns.append(BarColumn(bar_width=12))
+        columns.append(Told(Column(no_wrap=True)))
+        self._pace = pace
+        self._progress = Progress(*columns, console=console, transient=True, refresh_per_second=8)
+        self._task = self._progress.add_task(pace.name, total=pace.total)
         self._progress.start()
-        self._task: Any = self._progress.add_task(harmless(name), total=total, unit=unit, rate="", rejected="")
 
     def advance(self, rows: int, *, rejected: int = 0) -> None:
-        self._rejected += rejected
-        done = self._progress.tasks[0].completed + rows
-        rate = f"{done / max(time.monotonic() - self._start, 1e-9):,.0f}/s"
-        shown = f" · {self._rejected:,} rejected" if self._rejected else ""
-        self._progress.update(self._task, advance=rows, rate=rate, rejected=shown)
+        self._pace.rows += rows
+        self._pace.rejected += rejected
+        self._progress.update(self._task, completed=self._pace.rows)
 
     def expect(self, total: int) -> None:
+        self._pace.total = total
         self._progress.update(self._task, total=total)
 
-    def close(self, summary: str = "") -> None:
+    def close(self, summary: str = "") -> None:  # noqa: ARG002 - the result tells it
         self._progress.stop()
-
-
-def reporter_for(output: Output, *, progress: bool) -> Reporter:
-    """The reporter of this run."""
-    return TerminalReporter(output, progress=progress)

@@ -16,7 +16,8 @@ def register(app: typer.Typer) -> None:
         from studentsuccess.tasks import verify as task
         from studentsuccess.tasks.context import Context
 
-        report = task.run(Context(frame.configuration(), frame.wait))
+        with frame.working("checking files and tables"):
+            report = task.run(Context(frame.configuration(), frame.wait))
         document = {
             "ok": not report.damaged,
             "damage": len(report.damaged),

@@ -46,13 +46,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Configuration:
-    """The resolved settings, where each came from, and the workspace they hold for."""
+    """The resolved settings, where each came from, the workspace they hold for, and the file that was read."""
 
     settings: Settings
     origins: Mapping[str, Origin]
     workspace: Workspace
     warnings: tuple[str, ...]
     digest: str
+    file: Path | None = None
 
     def shown_value(self, path: str) -> Shown:
         """The value of a dotted path as it may be printed."""
@@ -74,7 +75,7 @@ def load(overrides: Overrides, environ: Mapping[str, str] | None = None, cwd: Pa
     if merge.problems:
         raise ConfigError(merge.problems, _validate_command(overrides))
     settings = merge.settings()
-    return Configuration(settings, merge.origins, workspace, tuple(merge.warnings), _digest(settings))
+    return Configuration(settings, merge.origins, workspace, tuple(merge.warnings), _digest(settings), file)
 
 
 class _Merge:

@@ -43,7 +43,8 @@ class Problem:
         elif self.unknown:
             said = f"unknown {self.unknown} `{self.key}`"
         else:
-            said = f"`{self.key}` must be {self.expected}; found {self.found}"
+            found = "one outside that" if self.expected.startswith(f"{self.found} ") else self.found
+            said = f"`{self.key}` must be {self.expected}; found {found}"
         return f"{self.where}: {said}" + (f"; did you mean `{self.nearest}`?" if self.nearest else "")
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+NEW = "new"
+
 
 def temp_path(target: Path, token: str) -> Path:
     """Where the unfinished `target` of run `token` stands: the same folder, so that a rename is atomic."""
@@ -36,12 +38,12 @@ def sync_folder(folder: Path) -> None:
 
 def promote(temp: Path, target: Path) -> None:
     """Rename a finished, synced temp file to its target."""
-    os.replace(temp, target)
+    temp.replace(target)
     sync_folder(target.parent)
 
 
 @contextmanager
-def atomic_writer(target: Path, token: str = "new") -> Iterator[BinaryIO]:
+def atomic_writer(target: Path, token: str = NEW) -> Iterator[BinaryIO]:
     """A binary file that becomes `target` only when the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temp = temp_path(target, token)
@@ -57,7 +59,7 @@ def atomic_writer(target: Path, token: str = "new") -> Iterator[BinaryIO]:
         raise
 
 
-def atomic_write_text(target: Path, text: str, token: str = "new") -> None:
+def atomic_write_text(target: Path, text: str, token: str = NEW) -> None:
     """Write `text` as UTF-8 with line feeds, whole or not at all."""
     with atomic_writer(target, token) as sink:
         sink.write(text.encode("utf-8"))

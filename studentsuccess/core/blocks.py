@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from studentsuccess.core.lines import QUOTE, as_bytes, has_stray_quotes, lone_returns, scan_records
+from studentsuccess.core.lines import (
+    QUOTE,
+    as_bytes,
+    from_ends,
+    has_stray_quotes,
+    line_ends,
+    lone_returns,
+    outside_quotes,
+    scan_records,
+)
 from studentsuccess.core.origin import Origin, decode, decompressed, reading
 
 BLOCK_BYTES = 4 << 20
@@ -40,7 +49,9 @@ def cut(chunks: Iterator[bytes], origin: Origin, delimiter: int | None, max_reco
         data = carry + chunk
         stop, ends = _boundary(data, delimiter)
         carry = data[stop:]
-        if len(carry) > max_record:
+        if stop > max_record:
+            _refuse_long(Block(index, data[:stop], line, ends=ends), origin, delimiter, max_record)
+        if len(carry) - carry.endswith(b"\r") > max_record:
             raise _endless(carry, origin, line + _lines(data[:stop]), delimiter, max_record)
         if stop:
             whole = data[:stop]
@@ -100,6 +111,25 @@ def _lines(data: bytes) -> int:
     return data.count(b"\n") + len(lone_returns(data, as_bytes(data)))
 
 
+def _refuse_long(block: Block, origin: Origin, delimiter: int | None, limit: int) -> None:
+    """The limit holds for every record, not only for one that does not end within its block."""
+    data, at, size = block.data, 0, len(block.data)
+    while block.ends is None and size - at > limit:
+        stop = data.rfind(b"\n", at, at + limit + 1)
+        if stop < 0 or (delimiter is not None and data.count(b'"', at, stop) % 2):
+            break
+        at = stop + 1
+    if size - at <= limit:
+        return
+    view = as_bytes(data)
+    every = line_ends(data, view)
+    quotes = np.flatnonzero(view == QUOTE) if delimiter is not None else np.zeros(0, np.int64)
+    ends = outside_quotes(every, quotes) if block.ends is None else np.array(block.ends, np.int64)
+    records = from_ends(data, view, ends, every, block.first_line)
+    if len(long := np.flatnonzero(records.stops - records.starts > limit)):
+        raise _too_long(origin, int(records.lines[long[0]]), limit)
+
+
 def _endless(carry: bytes, origin: Origin, line: int, delimiter: int | None, limit: int) -> Exception:
     """A record that does not end: a quote left open, or a field beyond reason."""
     view = as_bytes(carry)
@@ -108,6 +138,10 @@ def _endless(carry: bytes, origin: Origin, line: int, delimiter: int | None, lim
         opened = scan_records(carry, delimiter)[1]
         if opened >= 0 and carry.find(b"\n", opened) >= 0:
             return _unclosed(origin, line + _lines(carry[:opened]))
+    return _too_long(origin, line, limit)
+
+
+def _too_long(origin: Origin, line: int, limit: int) -> Exception:
     size = f"{limit / 1e6:g} MB"
     return origin.error(
         f"line {line}: a record is longer than the limit of {size}",

@@ -128,7 +128,8 @@ def _windows_memory() -> int | None:
 
     class Status(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
-            (name, ctypes.c_ulonglong) for name in ("total", "free", "page", "page_free", "virtual", "virtual_free", "x")
+            (name, ctypes.c_ulonglong)
+            for name in ("total", "free", "page", "page_free", "virtual", "virtual_free", "x")
         ]
 
     status = Status()

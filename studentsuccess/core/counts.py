@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from studentsuccess.errors import SsError
 
 
+def rows_of(count: int) -> str:
+    """A number of rows in words."""
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Counts:
     """The books of one streaming step."""

@@ -27,17 +27,23 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """An unfinished dead-letter file. Nothing is created until there is a first row."""
+    """An unfinished dead-letter file. Nothing is created until there is a first row.
+
+    `reasons` has how often each reason was given and where it was first.
+    """
 
     def __init__(self, temp: Path, target: Path) -> None:
         self.temp, self.target = temp, target
         self.count = 0
+        self.reasons: dict[str, tuple[int, str]] = {}
         self._sink: io.TextIOWrapper | None = None
 
     def add(self, source: str, rejects: Iterable[Reject]) -> None:
         for reject in rejects:
             self._writer().writerow((source, reject.line, reject.column, reject.reason, reject.raw))
             self.count += 1
+            count, first = self.reasons.get(reject.reason, (0, f"line {reject.line:,} of {source}"))
+            self.reasons[reject.reason] = (count + 1, first)
 
     def _writer(self) -> csv._writer:  # type: ignore[name-defined]
         if self._sink is None:
@@ -51,6 +57,7 @@ class DeadLetters:
         self.close()
         self.temp.unlink(missing_ok=True)
         self.count = 0
+        self.reasons.clear()
 
     def close(self) -> None:
         """End the file; it is on disk then, under its temporary name."""

@@ -157,4 +157,3 @@ def json_fields(lines: Iterator[str]) -> list[str]:
         if isinstance(found, dict):
             names.update(dict.fromkeys(found))
     return list(names)
-

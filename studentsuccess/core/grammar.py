@@ -6,9 +6,11 @@ identifier with leading zeros stays text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -50,13 +52,18 @@ REASONS: dict[Kind, str] = {
 # 18 digits always fit 64 bits; a whole number of up to 15 digits is exact as a double.
 MAX_INTEGER = 10**18
 MAX_EXACT = 10**15
+FEW = 256
 _PADDING = "[ \\t]*"
-_DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+# The calendar in full: a day that was never must be refused here, not only by the cast, or its column has no type.
+_DAY = (
+    "([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+    "|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
+)
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,6})?)?"
 PATTERNS: dict[Kind, str] = {
-    Kind.INTEGER: f"^{_PADDING}([+-][0-9]{{1,18}}|0|[1-9][0-9]{{0,17}}){_PADDING}$",
+    Kind.INTEGER: f"^{_PADDING}([+-]0*[0-9]{{1,18}}|0|[1-9][0-9]{{0,17}}){_PADDING}$",
     Kind.DECIMAL: (
-        f"^{_PADDING}([+-]?[0-9]{{1,15}}"
+        f"^{_PADDING}([+-]?0*[0-9]{{1,15}}"
         "|[+-]?([0-9]+\\.[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[0-9]+[eE][+-]?[0-9]+)"
         f"{_PADDING}$"
     ),
@@ -94,14 +101,24 @@ def convert(texts: pa.Array, kind: Kind) -> Typed:
 def reason(text: str, kind: Kind) -> str:
     """Why this one value is not of its kind."""
     one = pa.array([text], pa.string())
-    if kind is Kind.DECIMAL and (_matches(one, _NOT_FINITE)[0] or _matches(one, PATTERNS[kind])[0]):
+    endless = _matches(one, _NOT_FINITE) | (_matches(one, PATTERNS[kind]) & ~_matches(one, _LEADING_ZERO))
+    if kind is Kind.DECIMAL and endless[0]:
         return "not a finite number"
     return REASONS[kind]
 
 
 def _matches(texts: pa.Array, pattern: str) -> Mask:
+    """Which values match; for a handful Python's own engine, because RE2 compiles its pattern at every call."""
+    if len(texts) <= FEW:
+        one = _compiled(pattern)
+        return np.array([value is not None and bool(one.search(value)) for value in texts.to_pylist()], bool)
     found = pc.fill_null(pc.match_substring_regex(texts, pattern), False)
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern.removesuffix("$") + "\\Z" if pattern.endswith("$") else pattern)
 
 
 def fits(texts: pa.Array, kind: Kind) -> Mask:
@@ -172,25 +189,44 @@ def _number(texts: pa.Array, kind: Kind) -> Typed:
     """Numbers: only values with an unusual byte or shape are held against the grammar; the cast sees the rest."""
     doubtful = _unusual(texts, kind)
     bad = np.zeros(len(texts), bool)
-    padded = False
     if doubtful.any():
         rows = np.flatnonzero(doubtful)
-        good = fits(texts.take(pa.array(rows)), kind)
+        subset = texts.take(pa.array(rows))
+        good = fits(subset, kind)
         bad[rows[~good]] = True
-        padded = bool(good.any())
-    values = _cast_number(_without(texts, bad), kind, padded)
+        texts = _tidied(texts, doubtful, subset)
+    values = _cast_number(_without(texts, bad), kind)
     if values is None:
-        bad = ~fits(texts, kind) & _present(texts)
-        values = _cast_number(_without(texts, bad), kind, True)
+        bad |= _refused(texts, kind, bad)
+        values = _cast_number(_without(texts, bad), kind)
     if kind is Kind.DECIMAL and (endless := _not_finite(values)) is not None:
         bad |= endless
         values = _without(values, endless)
     return Typed(values, bad if bad.any() else None)
 
 
-def _cast_number(texts: pa.Array, kind: Kind, padded: bool) -> pa.Array | None:
-    if padded:
-        texts = pc.replace_substring_regex(pc.utf8_trim(texts, " \t"), "^\\+", "")
+def _tidied(texts: pa.Array, rows: Mask, subset: pa.Array) -> pa.Array:
+    """The doubtful values without padding and plus signs, which the grammar allows and the cast does not."""
+    tidy = pc.replace_substring_regex(pc.utf8_trim(subset, " \t"), "^\\+", "")
+    return texts if tidy.equals(subset) else pc.replace_with_mask(texts, pa.array(rows), tidy)
+
+
+def _refused(texts: pa.Array, kind: Kind, known: Mask) -> Mask:
+    """Values of usual bytes in an unusual order (`--5`, `1.2.3`): found by halving what the cast refuses."""
+    refused = np.zeros(len(texts), bool)
+    waiting = [(0, len(texts))]
+    while waiting:
+        start, stop = waiting.pop()
+        part = _without(texts.slice(start, stop - start), known[start:stop])
+        if stop - start <= FEW:
+            refused[start:stop] = ~fits(part, kind) & _present(part)
+        elif _cast_number(part, kind) is None:
+            middle = (start + stop) // 2
+            waiting += [(start, middle), (middle, stop)]
+    return refused
+
+
+def _cast_number(texts: pa.Array, kind: Kind) -> pa.Array | None:
     try:
         return pc.cast(texts, ARROW_TYPES[kind])
     except pa.ArrowInvalid:
@@ -205,31 +241,46 @@ def _not_finite(values: pa.Array) -> Mask | None:
     return endless if endless.any() else None
 
 
-def _allowed(characters: bytes) -> Mask:
-    table = np.zeros(256, bool)
-    table[list(characters)] = True
-    return table
-
-
-_USUAL = {Kind.INTEGER: _allowed(b"0123456789-"), Kind.DECIMAL: _allowed(b"0123456789-.eE")}
+_NOT_DIGIT = np.ones(256, bool)
+_NOT_DIGIT[ord("0") : ord("9") + 1] = False
+_MINUS, _POINT, _ZERO, _NINE = b"-.09"
 
 
 def _unusual(texts: pa.Array, kind: Kind) -> Mask:
-    """Values that need a closer look: an odd byte, a leading zero, too many digits, or nothing at all."""
+    """Values that need a closer look: an odd byte or one in an odd place, a leading zero, too many digits, nothing."""
     data, offsets = text_buffers(texts)
     starts, lengths = offsets[:-1], np.diff(offsets)
     doubtful = lengths > (18 if kind is Kind.INTEGER else 15)
-    content = data[starts[0] : offsets[-1]] if len(starts) else data[:0]
-    odd = np.flatnonzero(~_USUAL[kind][content])
-    if len(odd):
-        doubtful[np.searchsorted(offsets, odd + starts[0], side="right") - 1] = True
-    if len(content):
-        padded = np.append(data, np.zeros(2, np.uint8))
-        second = padded[starts + 1]
-        doubtful |= (padded[starts] == ord("0")) & (lengths > 1) & (second >= ord("0")) & (second <= ord("9"))
+    if len(starts) and offsets[-1] > starts[0]:
+        content, places = data[starts[0] : offsets[-1]], offsets - starts[0]
+        _mark_odd_bytes(doubtful, content, places, kind)
+        doubtful |= _odd_shape(content, places[:-1], lengths)
     if texts.null_count:
         return doubtful & _present(texts)
-    return doubtful | (lengths == 0)
+    return np.asarray(doubtful | (lengths == 0), dtype=bool)
+
+
+def _mark_odd_bytes(doubtful: Mask, content: npt.NDArray[np.uint8], places: npt.NDArray[Any], kind: Kind) -> None:
+    """Any byte but digits, a minus in front, and in a decimal one point."""
+    found = np.flatnonzero(_NOT_DIGIT[content])
+    if not len(found):
+        return
+    rows = np.searchsorted(places, found, side="right") - 1
+    marks = content[found]
+    points = (marks == _POINT) if kind is Kind.DECIMAL else np.zeros(len(found), bool)
+    fine = points | ((marks == _MINUS) & (found == places[rows]))
+    doubtful[rows[~fine]] = True
+    of_points = rows[points]
+    doubtful[of_points[1:][of_points[1:] == of_points[:-1]]] = True
+
+
+def _odd_shape(content: npt.NDArray[np.uint8], starts: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Mask:
+    """A zero before another digit, or a lone sign or point."""
+    last = len(content) - 1
+    first = content[np.minimum(starts, last)]
+    second = content[np.minimum(starts + 1, last)]
+    leading = (first == _ZERO) & (lengths > 1) & (second >= _ZERO) & (second <= _NINE)
+    return np.asarray(leading | ((lengths == 1) & (first < _ZERO)), dtype=bool)
 
 
 def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:

@@ -7,6 +7,7 @@ refuses fewest, and then the narrowest. When a pass shows that the beginning mis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -17,36 +18,44 @@ from studentsuccess.core.grammar import Kind, fits
 from studentsuccess.core.judge import GUESSABLE, WIDER
 from studentsuccess.core.landing import Pass
 from studentsuccess.core.layout import Column, Layout, Tally
-from studentsuccess.core.stream import Input, StreamSettings, skip_records
+from studentsuccess.core.stream import Input, skip_records
 
 SAMPLE_BYTES = 1 << 20
 SAMPLE_ROWS = 2_000
+DEFAULT_ROW_BYTES = 64
 MOST_PASSES = 6
 
 
-def first_layout(given: Input, names: Sequence[str], nulls: tuple[str, ...], tolerance: float, limit: int) -> Layout:
+@dataclass(frozen=True)
+class Sample:
+    """What the beginning of an input suggests: the kinds to begin with, and how wide a row is."""
+
+    layout: Layout
+    row_bytes: int
+
+
+def sample(given: Input, names: Sequence[str], nulls: tuple[str, ...], tolerance: float, limit: int) -> Sample:
     """A first guess from the beginning of one input: all columns text, then whatever the sample allows."""
     texts = Layout(tuple(Column(name, Kind.TEXT) for name in names), nulls)
-    sample = _sample(given, texts, limit)
-    return Layout(
-        tuple(Column(name, _sampled(sample[name].slice(0, SAMPLE_ROWS), tolerance)) for name in names), nulls
-    )
-
-
-def _sample(given: Input, layout: Layout, limit: int) -> dict[str, pa.Array]:
-    delimiter = ord(given.dialect.delimiter) if given.format is Format.CSV else None
-    empty = {name: pa.array([], pa.string()) for name in layout.names}
-    blocks = read_blocks(given.origin, delimiter, limit, SAMPLE_BYTES)
-    block, left = next(blocks, None), given.header_records
-    if block is None:
-        return empty
-    last = block.last
-    block, _ = skip_records(block, left) if left else (block, 0)
-    if not block.data and not last and (more := next(blocks, None)) is not None:
-        block = more
+    block = _first_block(given, limit)
     if not block.data:
-        return empty
-    return _texts(block, given, layout)
+        return Sample(texts, DEFAULT_ROW_BYTES)
+    found = _texts(block, given, texts)
+    columns = tuple(Column(name, _sampled(found[name].slice(0, SAMPLE_ROWS), tolerance)) for name in names)
+    rows = max((len(values) for values in found.values()), default=1)
+    return Sample(Layout(columns, nulls), max(1, len(block.data) // max(rows, 1)))
+
+
+def _first_block(given: Input, limit: int) -> Block:
+    """The first records after the header."""
+    delimiter = ord(given.dialect.delimiter) if given.format is Format.CSV else None
+    blocks = read_blocks(given.origin, delimiter, limit, SAMPLE_BYTES)
+    left = given.header_records
+    for block in blocks:
+        rest, left = skip_records(block, left) if left else (block, 0)
+        if rest.data:
+            return rest
+    return Block(0, b"", 1)
 
 
 def _texts(block: Block, given: Input, layout: Layout) -> dict[str, pa.Array]:
@@ -81,7 +90,7 @@ def revise(layout: Layout, found: Pass, tolerance: float, fixed: frozenset[str] 
 def _revised(column: Column, found: Pass, tolerance: float) -> Kind:
     tally = found.tallies.get(column.name, Tally(0))
     if column.kind is not Kind.TEXT:
-        refused = {column.kind: tally.bad}
+        refused: dict[Kind, int] = {column.kind: tally.bad}
         if (wider := WIDER.get(column.kind)) is not None:
             refused[wider] = tally.wider_bad
         return choose(tally.present, refused, tolerance)

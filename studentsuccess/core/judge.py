@@ -64,9 +64,7 @@ def judge(
     guesses = {name: _guess(extracted.columns[name]) for name in open_guesses}
     batch = pa.RecordBatch.from_arrays(arrays, schema=layout.schema())
     batch = _apply(rules, batch, bad, judgement)
-    return Parsed(
-        source, extracted.records, batch, judgement.rejects(), judgement.records(), tallies, guesses, size
-    )
+    return Parsed(source, extracted.records, batch, judgement.rejects(), judgement.records(), tallies, guesses, size)
 
 
 def _column(values: pa.Array, column: Column, judgement: Judgement) -> tuple[Typed, Tally]:
@@ -100,7 +98,7 @@ def _apply(rules: Rules | None, batch: pa.RecordBatch, bad: Mask, judgement: Jud
     kept = None
     if bad.any():
         kept = np.flatnonzero(~bad)
-        batch = batch.take(pa.array(kept))
+        batch = batch.filter(pa.array(~bad))
     if rules is None:
         return batch
     verdict = rules(batch)
@@ -117,4 +115,4 @@ def _without_faults(
         rows = fault.rows if kept is None else kept[fault.rows]
         judgement.blame(rows, fault.column, [fault.reason] * len(rows))
         gone[fault.rows] = True
-    return batch.take(pa.array(np.flatnonzero(~gone)))
+    return batch.filter(pa.array(~gone))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from studentsuccess.core.stream import Hints, Input, StreamSettings, find_record
 from studentsuccess.core.writer import OrderedWriter
 
 HASH = "__hash"
+SAME_ID = "the same id with different contents"
 SETTLE_BYTES = 24 << 20
 
 
@@ -43,6 +45,7 @@ class Task:
     drop: bool = False
     expected_rows: int = 100_000
     guess: bool = False
+    tolerance: float = 0.01
 
 
 @dataclass
@@ -104,9 +107,10 @@ def run_pass(task: Task, staging: Path, letters: DeadLetters, step: Step) -> Pas
         for parsed in stream(task.inputs, task.layout, task.settings, task.rules, hints):
             _book(parsed, task, found, letters)
             writer.put(_with_hashes(parsed.batch, task, found))
-            closing.look(parsed)
             seen += parsed.size
-            step.expect(_foreseen(task, found, seen))
+            foreseen = _foreseen(task, found, seen)
+            step.expect(foreseen)
+            closing.look(parsed, foreseen)
             step.advance(parsed.read, rejected=len(parsed.rejects))
     letters.close()
     return found
@@ -163,9 +167,7 @@ def _book(parsed: Parsed, task: Task, found: Pass, letters: DeadLetters) -> None
     book.staged += parsed.batch.num_rows
     for name, tally in parsed.tallies.items():
         old = found.tallies.get(name, Tally(0))
-        found.tallies[name] = Tally(
-            old.present + tally.present, old.bad + tally.bad, old.wider_bad + tally.wider_bad
-        )
+        found.tallies[name] = Tally(old.present + tally.present, old.bad + tally.bad, old.wider_bad + tally.wider_bad)
     for name, refused in parsed.guesses.items():
         so_far = found.guesses.setdefault(name, {})
         for kind, count in refused.items():
@@ -192,19 +194,18 @@ class _Closing:
 
     def __init__(self, task: Task, hints: Hints, found: Pass) -> None:
         self._hints, self._found = hints, found
-        self._expected = task.expected_rows
-        self._tolerance = GUESS_MARGIN
+        self._tolerance = task.tolerance * GUESS_MARGIN
 
-    def look(self, parsed: Parsed) -> None:
-        limit = max(200.0, self._tolerance * self._expected)
+    def look(self, parsed: Parsed, foreseen: int) -> None:
         for name in [name for name in parsed.guesses if name in self._hints.open_guesses]:
             least = min(self._found.guesses[name].values(), default=0)
-            if least > limit:
+            if least > self._tolerance * foreseen:
                 self._hints.open_guesses.discard(name)
                 self._found.closed[name] = least
 
 
-GUESS_MARGIN = 0.02
+# How far the foreseen number of rows may be exceeded before a closed column has to be looked at again.
+GUESS_MARGIN = 1.3
 
 
 def staged_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -267,7 +268,7 @@ def reject_conflicts(task: Task, found: Pass, conflicts: Rows, letters: DeadLett
             places = find_records(given, book.records(mine), task.settings)
             letters.add(
                 given.origin.shown,
-                (Reject(line, names, "the same id with different contents", raw) for line, raw in places),
+                (Reject(line, names, SAME_ID, raw) for line, raw in places),
             )
         first += book.staged
     letters.close()
@@ -287,15 +288,28 @@ def kept_batches(found: Pass, gone: Rows) -> Iterator[pa.RecordBatch]:
             yield batch
 
 
+def _repeats(texts: pa.Array) -> bool:
+    """Whether a dictionary pays: a text column with fewer distinct values than half its rows."""
+    sample = texts.slice(0, 4096)
+    return 2 * len(sample.unique()) <= len(sample)
+
+
 def write_parquet(batches: Iterator[pa.RecordBatch], schema: pa.Schema, target: Path) -> int:
     """The final file of a dataset; returns its number of rows."""
     import pyarrow.parquet as pq
 
     rows = 0
     target.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(target, schema, compression="snappy", use_dictionary=True) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
+    first = next(batches, None)
+    if first is None:
+        first = pa.RecordBatch.from_pylist([], schema=schema)
+    coded = [field.name for field in schema if pa.types.is_string(field.type) and _repeats(first.column(field.name))]
+    with (
+        pq.ParquetWriter(target, schema, compression="snappy", use_dictionary=coded) as writer,
+        OrderedWriter(writer.write_batch) as queue,
+    ):
+        for batch in chain([first], batches):
+            queue.put(batch)
             rows += batch.num_rows
     return rows
 

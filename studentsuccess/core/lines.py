@@ -43,7 +43,8 @@ def outside_quotes(ends: Positions, quotes: Positions) -> Positions:
     """The line ends that end a record."""
     if not len(quotes):
         return ends
-    return ends[(np.searchsorted(quotes, ends) & 1) == 0]
+    outside = (np.searchsorted(quotes, ends) & 1) == 0
+    return ends if outside.all() else ends[outside]
 
 
 def has_stray_quotes(view: Bytes, quotes: Positions, delimiter: int, *, at_end: bool) -> bool:
@@ -93,7 +94,8 @@ def from_ends(block: bytes, view: Bytes, ends: Positions, every: Positions, firs
         ends = np.append(ends, len(block))
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1]) if len(ends) else ends
     stops = _without_line_end(view, starts, ends)
-    lines = first_line + np.searchsorted(every, starts)
+    on_own_lines = ends is every
+    lines = first_line + (np.arange(len(starts)) if on_own_lines else np.searchsorted(every, starts))
     filled = stops > starts
     return Records(starts[filled], stops[filled], lines[filled])
 
@@ -104,7 +106,7 @@ def _without_line_end(view: Bytes, starts: Positions, ends: Positions) -> Positi
         return stops
     is_crlf = (view[np.minimum(ends, len(view) - 1)] == LF) & (ends > starts) & (view[np.maximum(ends - 1, 0)] == CR)
     is_crlf &= ends < len(view)
-    return stops - is_crlf
+    return np.asarray(stops - is_crlf, dtype=np.int64)
 
 
 def scan_records(block: bytes, delimiter: int) -> tuple[list[int], int]:

@@ -29,7 +29,7 @@ class Engine:
     @property
     def window(self) -> int:
         """Items under way or finished and not yet taken: enough to keep workers busy, few enough to bound memory."""
-        return self.workers + 1
+        return self.workers + 2
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], engine: Engine) -> Iterator[Result]:

@@ -29,6 +29,7 @@ class Probe:
     given: Input
     originals: tuple[str, ...]
     kinds: dict[str, Kind] | None = None
+    has_rows: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ def _probe_csv(text: str, whole: bool, origin: Origin, delimiter: str) -> Probe:
     names = clean_header(header)
     _refuse_duplicates(names, origin)
     given = Input(origin, Format.CSV, Dialect(mark, names), header_records)
-    return Probe(given, tuple(header))
+    return Probe(given, tuple(header), has_rows=not whole or len(_records(text, mark, 2)) > 1)
 
 
 def _delimiter(text: str, whole: bool, asked: str) -> str:
@@ -133,4 +134,3 @@ def _refuse_duplicates(names: Sequence[str], origin: Origin) -> None:
         if (first := seen.setdefault(name.casefold(), name)) is not name:
             same = "twice" if first == name else f"beside `{first}`, which differs only in case"
             raise origin.error(f"line 1: the header has `{name}` {same}", "rename one of the two columns")
-

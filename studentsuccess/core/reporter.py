@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -25,6 +27,16 @@ class Reporter(Protocol):
     def warn(self, message: str, hint: str = "") -> None: ...
 
 
+@contextmanager
+def phase(reporter: Reporter, name: str) -> Iterator[None]:
+    """A step that counts nothing: it only says what is going on, and for how long."""
+    step = reporter.step(name, unit="")
+    try:
+        yield
+    finally:
+        step.close()
+
+
 class SilentStep:
     """Progress that nobody watches."""
 
@@ -45,7 +57,7 @@ class SilentReporter:
         self.notes: list[str] = []
         self.warnings: list[tuple[str, str]] = []
 
-    def step(self, name: str, total: int | None = None, unit: str = "rows") -> Step:
+    def step(self, name: str, total: int | None = None, unit: str = "rows") -> Step:  # noqa: ARG002
         return SilentStep()
 
     def note(self, message: str) -> None:

@@ -70,14 +70,14 @@ def enforce_limit(landed: Mapping[str, Counts], limit: RejectLimit, letters: Map
     for name, counts in landed.items():
         if not limit.allows(counts.rejected, counts.read):
             share = counts.rejected / max(counts.read, 1)
-            raise TooManyRejects(
+            raise TooManyRejectsError(
                 f"{name}: {counts.rejected:,} of {counts.read:,} rows rejected ({share:.1%}), more than"
                 f" {_words(limit)}: nothing was loaded",
                 f"see why in `{_shown(letters[name].target)}`; allow more with `--max-rejects {_enough(share)}`",
             )
 
 
-class TooManyRejects(ContractError):
+class TooManyRejectsError(ContractError):
     """The load is refused for its rejects; its dead letters are worth keeping."""
 
 
@@ -90,5 +90,6 @@ def _enough(share: float) -> str:
 
 
 def _shown(path: Path) -> str:
-    return "/".join(path.parts[-3:])
-
+    """As it can be opened from where the user stands."""
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)

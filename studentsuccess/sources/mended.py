@@ -32,9 +32,7 @@ class Spec:
 
     @classmethod
     def of(cls, spec: Mapping[str, Any], run_id: str) -> Spec:
-        columns = tuple(
-            Column(one["name"], Kind(one["kind"]), one["name"] in spec["ids"]) for one in spec["columns"]
-        )
+        columns = tuple(Column(one["name"], Kind(one["kind"]), one["name"] in spec["ids"]) for one in spec["columns"])
         layout = Layout(columns, tuple(spec["null_values"]))
         return cls(layout, tuple(spec["ids"]), spec["target"], spec["sources"], (run_id, *spec.get("runs", ())))
 
@@ -81,10 +79,7 @@ class TranslatedLetters(DeadLetters):
     def add(self, source: str, rejects: Iterable[Reject]) -> None:
         super().add(
             source,
-            [
-                Reject(self._mended.original_line(source, one.line), one.column, one.reason, one.raw)
-                for one in rejects
-            ],
+            [Reject(self._mended.original_line(source, one.line), one.column, one.reason, one.raw) for one in rejects],
         )
 
 

@@ -6,12 +6,13 @@ still at hand. studentVle streams straight into the shape of `core.activity`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from studentsuccess.core.counts import Counts
+from studentsuccess.core.counts import Counts, rows_of
+from studentsuccess.core.deadletters import DeadLetters
 from studentsuccess.core.landing import Pass, Task, kept_batches, run_pass, settle_all
 from studentsuccess.core.layout import Rows, Rules
 from studentsuccess.core.reporter import Reporter
@@ -41,6 +42,8 @@ from studentsuccess.sources.oulad_rules import (
 )
 
 CLICK_ROW_BYTES = 20
+# How `oulad_rules` begins the reason of a row that refers to nothing.
+ORPHAN = "no such "
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,9 @@ class _Lander:
         self.landed.append(
             Landed(table.name, inputs, found.staging, found.schema, task.layout, settled.counts, letters)
         )
+        self.notes.extend(_orphans(table.name, letters))
+        if not found.read:
+            self.notes.append(f"{table.name} has 0 data rows")
         if any(book.read == SPREADSHEET_ROWS for book in found.books):
             self.notes.append(
                 f"{table.name} has exactly {SPREADSHEET_ROWS:,} rows, a spreadsheet's limit: rows are probably missing"
@@ -104,9 +110,14 @@ class _Lander:
         return found, settled.gone
 
 
-def task_of(
-    table: OuladTable, inputs: tuple[Input, ...], reading: Reading, rules: Rules, expected: int
-) -> Task:
+def _orphans(table: str, letters: DeadLetters) -> Iterator[str]:
+    """How many rows of a table refer to nothing, by what they miss."""
+    for reason, (count, first) in letters.reasons.items():
+        if reason.startswith(ORPHAN):
+            yield f"{table}: {rows_of(count)} with {reason}, first in {first}"
+
+
+def task_of(table: OuladTable, inputs: tuple[Input, ...], reading: Reading, rules: Rules, expected: int) -> Task:
     """How a table is landed: a key stands for one row, and clicks have none, because repeats of them are meant."""
     return Task(
         table.name,

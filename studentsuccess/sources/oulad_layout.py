@@ -160,6 +160,10 @@ def check_complete(files: OuladFiles) -> None:
                 f"line 1: the column `{missing}` of {table.name} is missing" + (f"; `{near}` is there" if near else ""),
                 f"rename `{near}` to `{missing}`" if near else f"{table.name} needs {', '.join(table.names)}",
             )
+    for table in (COURSES, STUDENT_INFO):
+        given = files.by_table.get(table.name, ())
+        if given and not any(probe.has_rows for probe in given):
+            raise given[0].given.origin.error("0 data rows: there is only a header", "export the file again")
     absent = [table for table in REQUIRED if not files.has(table)]
     if absent:
         first = absent[0]

@@ -69,7 +69,9 @@ class RunIndex:
 
     def check(self, batch: pa.RecordBatch) -> Fault | None:
         """Rows of a course run that courses does not have."""
-        return fault(pa.array(self.numbers(batch) < 0), "code_module, code_presentation", "no such course run in courses")
+        return fault(
+            pa.array(self.numbers(batch) < 0), "code_module, code_presentation", "no such course run in courses"
+        )
 
 
 def _coded(values: pa.Array) -> tuple[list[str], np.ndarray[tuple[int], np.dtype[np.int64]]]:
@@ -119,8 +121,8 @@ class AssessmentIndex:
     @classmethod
     def of(cls, assessments: pa.Table, enrolments: EnrolmentIndex) -> AssessmentIndex:
         whole = assessments.combine_chunks()
-        names = ("id_assessment", "code_module", "code_presentation")
-        return cls(*(_chunk(whole, name) for name in names), enrolments)
+        ids, modules, terms = (_chunk(whole, name) for name in ("id_assessment", "code_module", "code_presentation"))
+        return cls(ids, modules, terms, enrolments)
 
     def check(self, batch: pa.RecordBatch) -> Sequence[Fault]:
         """Submissions to no assessment, or of a student who is not in that course run."""

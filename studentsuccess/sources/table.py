@@ -1,19 +1,22 @@
-"""Any tabular file: grouped into datasets by header, typed over the whole of it, repeats settled, written as Parquet."""
+"""Any tabular file: grouped into datasets by header, typed over the whole, repeats settled, kept as Parquet."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 
 from studentsuccess.core.atomic import temp_path
+from studentsuccess.core.counts import rows_of
 from studentsuccess.core.deadletters import DeadLetters
 from studentsuccess.core.grammar import Kind
-from studentsuccess.core.infer import MOST_PASSES, first_layout, revise
+from studentsuccess.core.infer import MOST_PASSES, Sample, revise, sample
 from studentsuccess.core.landing import (
+    SAME_ID,
     Pass,
     Settled,
     Task,
@@ -24,14 +27,15 @@ from studentsuccess.core.landing import (
 )
 from studentsuccess.core.layout import Column, Layout
 from studentsuccess.core.names import nearest
+from studentsuccess.core.origin import GZIP, ZSTD, first_bytes
 from studentsuccess.core.probe import Probe
-from studentsuccess.core.reporter import Reporter
+from studentsuccess.core.reporter import Reporter, phase
 from studentsuccess.errors import UsageError
 from studentsuccess.sources.landed import SPREADSHEET_ROWS, Landed, Places, Reading
 
 DATA_FILE = "data.parquet"
-# Bytes a row in a plain school export has at least; sizing the filter too large costs memory, too small only time.
-LEAST_ROW_BYTES = 40
+# Rough shares for sizing only: bytes of a row in Parquet, and how many times larger a packed text is.
+PARQUET_ROW_BYTES, PACKED_FACTOR = 16, 8
 DECIMAL_COMMA = "^-?[0-9]+,[0-9]+$"
 
 
@@ -65,6 +69,7 @@ def group(probes: Sequence[Probe], name: str | None, ids: Sequence[str], target:
         )
     found: list[Dataset] = []
     for same in by_header.values():
+        refuse_no_rows(same)
         chosen = dataset_name(name or same[0].given.origin.path.name if name else same[0].given.origin.shown)
         _refuse_taken(chosen, found)
         found.append(
@@ -76,6 +81,12 @@ def group(probes: Sequence[Probe], name: str | None, ids: Sequence[str], target:
             )
         )
     return tuple(found)
+
+
+def refuse_no_rows(probes: Sequence[Probe]) -> None:
+    """Headers and nothing below them: an export that went wrong, and replacing good data by it would make it worse."""
+    if not any(probe.has_rows for probe in probes):
+        raise probes[0].given.origin.error("0 data rows: there is only a header", "export the file again")
 
 
 def _refuse_taken(name: str, found: Sequence[Dataset]) -> None:
@@ -108,11 +119,13 @@ def _column(wanted: str, probe: Probe, flag: str) -> str:
 def land(dataset: Dataset, reading: Reading, places: Places, reporter: Reporter) -> Landed:
     """Read a dataset until its types are settled, then write its Parquet file beside its place."""
     letters = places.letters(dataset.name)
-    layout = _begin(dataset, reading)
+    begin = _begin(dataset, reading)
+    layout = begin.layout
+    expected = _expected_rows(dataset, begin.row_bytes)
     given = frozenset(name for probe in dataset.probes for name in probe.kinds or ())
     for _ in range(MOST_PASSES):
-        task = task_of(dataset, layout, reading)
-        step = reporter.step(dataset.name, _expected_rows(dataset))
+        task = task_of(dataset, layout, reading, expected)
+        step = reporter.step(dataset.name, expected)
         try:
             found = run_pass(task, places.staging / f"{dataset.name}.arrow", letters, step)
         finally:
@@ -122,7 +135,10 @@ def land(dataset: Dataset, reading: Reading, places: Places, reporter: Reporter)
             break
         layout = revised
         letters.restart()
-    return finish(dataset, task, found, places, letters)
+    if not found.read:
+        raise dataset.probes[0].given.origin.error("0 data rows", "export the file again")
+    with phase(reporter, f"{dataset.name}: settling repeats, writing"):
+        return finish(dataset, task, found, places, letters)
 
 
 def finish(dataset: Dataset, task: Task, found: Pass, places: Places, letters: DeadLetters, owned: int = 0) -> Landed:
@@ -143,7 +159,7 @@ def finish(dataset: Dataset, task: Task, found: Pass, places: Places, letters: D
         letters,
         temp,
         settled.repeats,
-        tuple(_notes(dataset, task, settled, found)),
+        tuple(_notes(dataset, task, settled, found, letters)),
     )
 
 
@@ -160,17 +176,17 @@ def with_originals(schema: pa.Schema, dataset: Dataset) -> pa.Schema:
     )
 
 
-def _notes(dataset: Dataset, task: Task, settled: Settled, found: Pass) -> Iterator[str]:
+def _notes(dataset: Dataset, task: Task, settled: Settled, found: Pass, letters: DeadLetters) -> Iterator[str]:
     name = dataset.name
     if settled.repeats and not task.drop:
         yield (
-            f"{name}: {settled.repeats:,} rows repeat an earlier one and were kept; say `--id COLUMN` if one identifies"
+            f"{name}: {rows_of(settled.repeats)} repeating an earlier one, kept; say `--id COLUMN` if one identifies"
             " a row, or `--duplicates drop`"
         )
     if settled.conflicts:
         yield (
-            f"{name}: {settled.conflicts:,} rows share an id ({', '.join(task.keys)}) with other contents: all of them"
-            " are in the dead letters"
+            f"{name}: {rows_of(settled.conflicts)} share an id ({', '.join(task.keys)}) with other contents, first in"
+            f" {letters.reasons[SAME_ID][1]}: all of them are in the dead letters"
         )
     if any(book.read == SPREADSHEET_ROWS for book in found.books):
         yield f"{name}: exactly {SPREADSHEET_ROWS:,} rows, a spreadsheet's limit: rows are probably missing"
@@ -185,36 +201,34 @@ def _decimal_commas(task: Task, found: Pass) -> Iterator[str]:
     """Text columns whose first values are numbers with a decimal comma."""
     import pyarrow.compute as pc
 
-    first = next(kept_batches(found, np.zeros(0, np.int64)), None)
-    for column in task.layout.columns if first is not None else ():
-        if column.kind is Kind.TEXT:
-            present = pc.drop_null(first.column(column.name)).slice(0, 200)
-            hits = pc.sum(pc.match_substring_regex(present, DECIMAL_COMMA)).as_py() or 0
-            if len(present) and hits > len(present) // 2:
-                yield column.name
+    for first in islice(kept_batches(found, np.zeros(0, np.int64)), 1):
+        for column in task.layout.columns:
+            if column.kind is Kind.TEXT:
+                present = pc.drop_null(first.column(column.name)).slice(0, 200)
+                hits = pc.sum(pc.match_substring_regex(present, DECIMAL_COMMA)).as_py() or 0
+                if len(present) and hits > len(present) // 2:
+                    yield column.name
 
 
-def _begin(dataset: Dataset, reading: Reading) -> Layout:
-    """The columns of the first file, typed by a look at each file's beginning; Parquet knows its own types."""
+def _begin(dataset: Dataset, reading: Reading) -> Sample:
+    """The columns of the first file, typed by a look at its beginning; Parquet knows its own types and rows."""
     first = dataset.probes[0]
-    known = first.kinds
-    if known is not None:
-        layout = Layout(tuple(Column(name, kind) for name, kind in known.items()), reading.null_values)
+    if first.kinds is not None:
+        columns = tuple(Column(name, kind) for name, kind in first.kinds.items())
+        found = Sample(Layout(columns, reading.null_values), PARQUET_ROW_BYTES)
     else:
-        layout = first_layout(
-            first.given, first.names, reading.null_values, reading.tolerance, reading.stream.max_record
-        )
-    return replace(
-        layout,
-        columns=tuple(replace(column, required=column.name in dataset.ids) for column in layout.columns),
-    )
+        found = sample(first.given, first.names, reading.null_values, reading.tolerance, reading.stream.max_record)
+    columns = tuple(replace(column, required=column.name in dataset.ids) for column in found.layout.columns)
+    return Sample(replace(found.layout, columns=columns), found.row_bytes)
 
 
-def _expected_rows(dataset: Dataset) -> int:
-    return max(1000, dataset.size // LEAST_ROW_BYTES)
+def _expected_rows(dataset: Dataset, row_bytes: int) -> int:
+    """A little more than the files' sizes say: a filter sized too small costs time, one too large memory."""
+    packed = any(first_bytes(probe.given.origin.path).startswith((GZIP, ZSTD)) for probe in dataset.probes)
+    return max(1000, int(1.1 * dataset.size / row_bytes) * (PACKED_FACTOR if packed else 1))
 
 
-def task_of(dataset: Dataset, layout: Layout, reading: Reading, *, guess: bool = True) -> Task:
+def task_of(dataset: Dataset, layout: Layout, reading: Reading, expected_rows: int, *, guess: bool = True) -> Task:
     """How a dataset is landed: by its id where one is known, else by whole rows."""
     drop = reading.duplicates == "drop" or (reading.duplicates == "auto" and bool(dataset.ids))
     return Task(
@@ -225,6 +239,7 @@ def task_of(dataset: Dataset, layout: Layout, reading: Reading, *, guess: bool =
         keys=dataset.ids or layout.names,
         unique=bool(dataset.ids),
         drop=drop,
-        expected_rows=_expected_rows(dataset),
+        expected_rows=expected_rows,
         guess=guess,
+        tolerance=reading.tolerance,
     )

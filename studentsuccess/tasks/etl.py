@@ -8,28 +8,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from duckdb import DuckDBPyConnection
-
 from studentsuccess.core.atomic import promote
 from studentsuccess.core.counts import Counts
 from studentsuccess.core.digest import canonical, file_digest, text_digest
 from studentsuccess.core.probe import Probe, probe
-from studentsuccess.core.reporter import Reporter
+from studentsuccess.core.reporter import Reporter, phase
 from studentsuccess.errors import ExitCode, SsError, StorageError, UsageError
 from studentsuccess.sources import oulad, oulad_layout, table
-from studentsuccess.sources.landed import Landed, Places, TooManyRejects, enforce_limit
+from studentsuccess.sources.landed import Landed, Places, TooManyRejectsError, enforce_limit
 from studentsuccess.sources.oulad_layout import ALL, OuladFiles
 from studentsuccess.sources.table import DATA_FILE, Dataset
 from studentsuccess.tasks.context import Context, free_space
 from studentsuccess.tasks.inputs import NamedFile
 from studentsuccess.warehouse.commit import Run, StagedFile, commit, is_done, new_run_id, record_failure
+from studentsuccess.warehouse.database import Connection
 from studentsuccess.warehouse.load import (
     OULAD,
     DatasetEntry,
     all_datasets,
     earlier_input_sizes,
     load_oulad,
-    load_table,
     refuse_other_kind,
     register_dataset,
 )
@@ -223,11 +221,13 @@ def run(made: EtlPlan, request: EtlRequest, reporter: Reporter) -> EtlResult:
         counts = {one.name: one.counts for one in loaded.landed}
         record = Run(run_id, key, COMMAND, made.targets, False, started, context.configuration.digest, facts, counts)
 
-        def work(connection: DuckDBPyConnection) -> None:
+        def work(connection: Connection) -> None:
             refuse_other_kind(connection, made.tables, made.kind)
             _load(connection, made, loaded, run_id)
 
-        written = commit(context.workspace, context.limits, record, staged_files(loaded.landed, places), work, context.wait)
+        staged = staged_files(loaded.landed, places)
+        with phase(reporter, "loading into the warehouse"):
+            written = commit(context.workspace, context.limits, record, staged, work, context.wait)
     if written.already_done:
         none = {name: Counts() for name in made.tables}
         return EtlResult(written.run_id, made.kind, none, (), loaded.notes, already_loaded=True)
@@ -285,7 +285,7 @@ def keep_letters_on_refusal(landed: Sequence[Landed], context: Context) -> None:
     limit = context.reading().max_rejects
     try:
         enforce_limit({one.name: one.counts for one in landed}, limit, {one.name: one.letters for one in landed})
-    except TooManyRejects:
+    except TooManyRejectsError:
         for one in landed:
             if one.letters.count:
                 promote(one.letters.temp, one.letters.target)
@@ -305,14 +305,12 @@ def staged_files(landed: Sequence[Landed], places: Places) -> list[StagedFile]:
     return files
 
 
-def _load(connection: DuckDBPyConnection, made: EtlPlan, loaded: Loaded, run_id: str) -> None:
+def _load(connection: Connection, made: EtlPlan, loaded: Loaded, run_id: str) -> None:
     if loaded.export is not None:
         clicks = loaded.export.clicks
         load_oulad(connection, loaded.export.tables, clicks.staging if clicks else None)
     by_name = {one.name: one for one in made.datasets}
     for one in loaded.landed:
-        if one.parquet is not None:
-            load_table(connection, one.name, one.parquet)
         register_dataset(connection, entry(one, made.kind, run_id, by_name.get(one.name)))
 
 
@@ -334,4 +332,3 @@ def entry(one: Landed, kind: str, run_id: str, dataset: Dataset | None) -> Datas
     }
     path = f"inputs/datasets/{one.name}/{DATA_FILE}" if one.parquet is not None else ""
     return DatasetEntry(one.name, kind, run_id, path, one.counts.kept, spec)
-

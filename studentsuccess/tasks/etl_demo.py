@@ -12,7 +12,6 @@ from studentsuccess.tasks import etl
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import EtlRequest, EtlResult
 from studentsuccess.tasks.inputs import resolved
-from studentsuccess.warehouse.load import OULAD
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def run(made: DemoPlan, reporter: Reporter) -> EtlResult:
     """Generate (or find them generated), then load."""
     made.folder.parent.mkdir(parents=True, exist_ok=True)
     written = generate(made.request, made.folder, reporter)
-    request = EtlRequest(kind=OULAD)
+    request = EtlRequest(kind="oulad")
     with resolved([str(path) for path in written.tables]) as files:
         shown = [replace(file, shown=made.context.shown(file.path)) for file in files]
         return etl.run(etl.plan(request, shown, made.context), request, reporter)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from duckdb import DuckDBPyConnection
 
 from studentsuccess.core.counts import Counts
 from studentsuccess.core.deadletters import DeadLetter, read_dead_letters
@@ -24,7 +23,7 @@ from studentsuccess.core.formats import Format
 from studentsuccess.core.landing import kept_batches, run_pass, settle_all
 from studentsuccess.core.origin import Origin
 from studentsuccess.core.probe import Probe
-from studentsuccess.core.reporter import Reporter
+from studentsuccess.core.reporter import Reporter, phase
 from studentsuccess.core.stream import Input
 from studentsuccess.errors import ContractError, UsageError
 from studentsuccess.sources import oulad, oulad_layout, table
@@ -33,12 +32,12 @@ from studentsuccess.sources.mended import Mended, Spec, TranslatedLetters, prepa
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import COMMAND, EtlResult, keep_letters_on_refusal, recorded, staged_files
 from studentsuccess.warehouse.commit import Run, commit, is_done, new_run_id
+from studentsuccess.warehouse.database import Connection
 from studentsuccess.warehouse.load import (
     OULAD,
     DatasetEntry,
     all_datasets,
     load_oulad,
-    load_table,
     raw_tables,
     register_dataset,
 )
@@ -130,15 +129,14 @@ def run(made: RetryPlan, reporter: Reporter) -> EtlResult:
             run_id, made.key, COMMAND, (made.target,), True, started, context.configuration.digest, facts, counts
         )
 
-        def work(connection: DuckDBPyConnection) -> None:
+        def work(connection: Connection) -> None:
             if is_export:
                 clicks = landed.staging if landed.name == oulad_layout.CLICKS.name else None
                 load_oulad(connection, tables, clicks, extends=True)
-            elif landed.parquet is not None:
-                load_table(connection, landed.name, landed.parquet)
             register_dataset(connection, _extended(made, landed, run_id))
 
-        written = commit(workspace, context.limits, record, staged_files((landed,), places), work, context.wait)
+        with phase(reporter, "loading into the warehouse"):
+            written = commit(workspace, context.limits, record, staged_files((landed,), places), work, context.wait)
     if written.already_done:
         return EtlResult(written.run_id, made.entry.kind, {landed.name: Counts()}, (), (), already_loaded=True)
     letters = (context.shown(landed.letters.target),) if landed.letters.count else ()
@@ -159,7 +157,9 @@ def _land_table(
     first = Input(Origin(standing, made.entry.path), Format.PARQUET, Dialect(",", names))
     probes = tuple(Probe(given, given.dialect.names) for given in (first, *mended.inputs))
     dataset = table.Dataset(made.entry.name, probes, made.spec.ids, made.spec.target)
-    task = table.task_of(dataset, made.spec.layout, made.context.reading(), guess=False)
+    task = table.task_of(
+        dataset, made.spec.layout, made.context.reading(), made.entry.rows + len(made.letters), guess=False
+    )
     letters = TranslatedLetters(places.letters(made.entry.name), mended)
     step = reporter.step(made.entry.name, made.entry.rows + len(made.letters))
     try:

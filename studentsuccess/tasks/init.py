@@ -25,7 +25,8 @@ def plan(folder: Path) -> InitPlan:
     place = folder.expanduser()
     blocking = next((path for path in (place, *place.parents) if path.exists()), None)
     if blocking is not None and not blocking.is_dir():
-        raise UsageError(f"{folder}: {blocking} is a file", "name a folder, new or there already")
+        said = "is a file" if blocking == place else f"can't be a folder: {blocking} is a file"
+        raise UsageError(f"{folder}: {said}", "name a folder, new or there already: `ss init FOLDER`")
     config = place / CONFIG_NAME
     return InitPlan(place, config, config.exists())
 
@@ -36,4 +37,6 @@ def run(made: InitPlan) -> None:
         made.folder.mkdir(parents=True, exist_ok=True)
         atomic_write_text(made.config, render_template())
     except PermissionError:
-        raise StorageError(f"{made.folder}: can't be written", "choose another folder, or mend its permissions") from None
+        raise StorageError(
+            f"{made.folder}: can't be written", "choose another folder, or mend its permissions"
+        ) from None

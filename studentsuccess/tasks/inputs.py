@@ -58,11 +58,13 @@ def _files(name: str) -> list[NamedFile]:
         found = [NamedFile(inner, f"{name.rstrip('/')}/{inner.name}") for inner in sorted(path.iterdir())]
         tables = [file for file in found if is_data(file.path)]
         if not tables:
-            raise UsageError(f"{name}: no table in this folder", f"it should hold {', '.join(DATA_ENDINGS[:5])} … files")
+            raise UsageError(
+                f"{name}: no table in this folder", f"it should hold {', '.join(DATA_ENDINGS[:5])} … files"
+            )
         return tables
     if path.exists():
         return [NamedFile(path, name)]
-    matches = sorted(glob.glob(name)) if glob.has_magic(name) else []
+    matches = sorted(glob.glob(name)) if glob.has_magic(name) else []  # noqa: PTH207 - patterns may be absolute
     if matches:
         return [NamedFile(Path(match), match) for match in matches if Path(match).is_file()]
     near = nearest(path.name, _siblings(path))

@@ -41,6 +41,7 @@ from studentsuccess.warehouse.runs import (
 from studentsuccess.warehouse.sql import statement
 from studentsuccess.warehouse.staging import keep_promise, promise, staging_folder
 from studentsuccess.warehouse.tables import table_rows
+from studentsuccess.warehouse.views import refresh_views
 
 __all__ = [
     "Committed",
@@ -122,6 +123,7 @@ def _earlier(workspace: Workspace, connection: DuckDBPyConnection, run: Run) -> 
     recover(workspace, connection)
     reached("recovered")
     migrate(connection)
+    refresh_views(workspace, connection)
     reached("migrated")
     return find_complete(workspace, connection, run.key, run.targets)
 
@@ -182,6 +184,7 @@ def _finish(
     connection.execute("COMMIT")
     reached("committed")
     roll_forward(workspace, outputs, line)
+    refresh_views(workspace, connection)
     keep_promise(workspace, run.run_id)
     connection.execute("CHECKPOINT")
     reached("checkpointed")

@@ -21,6 +21,8 @@ from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.locks import Holder, busy_error, read_holder
 from studentsuccess.errors import BusyError, SsError, StorageError, UsageError
 
+# What tasks call a connection: the engine is this room's secret.
+Connection = DuckDBPyConnection
 _POLL_SECONDS = 0.1
 _SAFE = "free some space and run it again: the warehouse is as it was, or the run is complete"
 

@@ -36,14 +36,6 @@ class DatasetEntry:
     spec: Mapping[str, Any]
 
 
-def load_table(connection: DuckDBPyConnection, name: str, parquet: Path) -> None:
-    """A dataset as `raw.<name>`, replacing what stood there."""
-    connection.execute(
-        f"CREATE OR REPLACE TABLE raw.{identifier(name)} AS SELECT * FROM read_parquet($path)",  # noqa: S608
-        {"path": str(parquet)},
-    )
-
-
 def load_arrow(connection: DuckDBPyConnection, name: str, table: pa.Table) -> None:
     """A small table as `raw.<name>`."""
     connection.register("incoming", table)
@@ -115,7 +107,12 @@ def raw_tables(workspace: Workspace, limits: EngineLimits, names: Iterable[str])
 def find_dataset(connection: DuckDBPyConnection, name: str) -> DatasetEntry | None:
     """The dataset of that name."""
     row = connection.execute(statement("dataset"), {"name": name}).fetchone()
-    return None if row is None else DatasetEntry(*row[:5], json.loads(row[5]))
+    return None if row is None else _entry(row)
+
+
+def _entry(row: tuple[Any, ...]) -> DatasetEntry:
+    name, kind, run_id, path, rows, spec = row
+    return DatasetEntry(name, kind, run_id, path, rows, json.loads(spec))
 
 
 def all_datasets(workspace: Workspace, limits: EngineLimits) -> tuple[DatasetEntry, ...]:
@@ -126,7 +123,7 @@ def all_datasets(workspace: Workspace, limits: EngineLimits) -> tuple[DatasetEnt
         if not has_table(connection, "ops", "dataset"):
             return ()
         rows = connection.execute(statement("datasets")).fetchall()
-    return tuple(DatasetEntry(*row[:5], json.loads(row[5])) for row in rows)
+    return tuple(_entry(row) for row in rows)
 
 
 def refuse_other_kind(connection: DuckDBPyConnection, names: Iterable[str], kind: str) -> None:

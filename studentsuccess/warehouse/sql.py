@@ -17,3 +17,8 @@ def identifier(name: str) -> str:
     if not name or "\0" in name:
         raise ValueError("a name in SQL must have at least one character, and none may be NUL")
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text inside a statement that takes no parameters, such as the body of a view."""
+    return "'" + text.replace("'", "''") + "'"

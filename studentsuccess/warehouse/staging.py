@@ -10,8 +10,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -40,6 +40,8 @@ def staging_folder(workspace: Workspace, run_id: str) -> Iterator[Path]:
         yield folder
     finally:
         if not (folder / _PROMISED).exists():
+            with suppress(OSError):
+                _unlink_files(workspace, (run_id,))
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -113,13 +115,18 @@ def spill_folders(workspace: Workspace) -> tuple[Path, ...]:
 def sweep(workspace: Workspace) -> None:
     """Delete what dead runs left: unfinished files first, so that the proof of death goes last."""
     dead = dead_runs(workspace)
-    for path, run_id in temp_files(workspace):
-        if run_id in dead:
-            path.unlink(missing_ok=True)
+    _unlink_files(workspace, dead)
     for run_id in dead:
         shutil.rmtree(workspace.staging / run_id, ignore_errors=True)
     for folder in spill_folders(workspace):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unlink_files(workspace: Workspace, runs: Collection[str]) -> None:
+    """Delete the unfinished files of runs that will not come back to them."""
+    for path, run_id in temp_files(workspace):
+        if run_id in runs:
+            path.unlink(missing_ok=True)
 
 
 def is_staged(workspace: Workspace, run_id: str) -> bool:

@@ -209,6 +209,7 @@ class TestWhichFileIsRead:
         self._write(tmp_path / "mine.toml", 36)
         loaded = load(Overrides(Path("w"), Path("mine.toml")), {}, tmp_path)
         assert (loaded.settings.risk.week, loaded.workspace.root) == (36, tmp_path / "w")
+        assert loaded.file == tmp_path / "mine.toml"
 
     @pytest.mark.parametrize("named", ["missing.toml", "file/below.toml"])
     def test_a_named_one_must_be_there(self, tmp_path: Path, named: str) -> None:
@@ -219,7 +220,8 @@ class TestWhichFileIsRead:
             load(Overrides(), {"SS_CONFIG": named}, tmp_path)
 
     def test_none_is_fine(self, tmp_path: Path) -> None:
-        assert load(Overrides(workspace=Path("new")), {}, tmp_path).settings == Settings()
+        loaded = load(Overrides(workspace=Path("new")), {}, tmp_path)
+        assert (loaded.settings, loaded.file) == (Settings(), None)
         assert not (tmp_path / "new").exists()
 
     @staticmethod

@@ -1,0 +1,1 @@
+SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'raw' AND NOT internal
