@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,18 @@ def block(name: str) -> str:
         return exit_codes()
     if name == "commands":
         return commands()
-    raise GenError(f"README.md wants `{name}`; there are: help [COMMAND], exit-codes, commands")
+    if name == "demo":
+        return demo()
+    raise GenError(f"README.md wants `{name}`; there are: help [COMMAND], exit-codes, commands, demo")
+
+
+def demo() -> str:
+    """What the demo prints, and the first dead letter of it: run here, so that the tour can't go stale."""
+    with tempfile.TemporaryDirectory() as folder:
+        printed = run("etl", "--demo", "-w", "demo", folder=Path(folder))
+        letters = next(Path(folder, "demo", "inputs", "dlq").glob("*-studentInfo.csv"))
+        first = "\n".join(letters.read_text(encoding="utf-8").splitlines()[:2])
+    return f"```text\n$ ss etl --demo -w demo\n{printed}\n$ head -2 demo/inputs/dlq/*-studentInfo.csv\n{first}\n```\n"
 
 
 def help_block(words: list[str]) -> str:
@@ -127,14 +139,14 @@ def table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
     return "".join(f"| {left} | {right} |\n" for left, right in cells)
 
 
-def run(*words: str, **environment: str) -> str:
+def run(*words: str, folder: Path = ROOT, **environment: str) -> str:
     """What the program prints, whoever asks and however wide their terminal is."""
     foreign = re.compile(r"_?(SS|TYPER|COMP|FORCE|CLICOLOR)_")
     kept = {name: value for name, value in os.environ.items() if not foreign.match(name)}
     plain = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "PYTHONUTF8": "1"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words],
-        cwd=ROOT,
+        cwd=folder,
         env=kept | plain | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,

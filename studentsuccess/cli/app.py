@@ -28,7 +28,7 @@ class RootGroup(TyperGroup):
         try:
             code = super().main(args=args, standalone_mode=False, **extra)
         except ClickUsageError as problem:
-            answer(problem)
+            answer(problem, self, sys.argv[1:] if args is None else args)
             code = int(ExitCode.USAGE)
         except typer.Abort:
             code = int(ExitCode.INTERRUPTED)

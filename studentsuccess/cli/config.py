@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Show or check the settings.", epilog="Example: ss config show")
     app.add_typer(group, name="config")
 
-    @command(group, "show", group="config", epilog="Example: SS_ETL__MAX_REJECTS=100 ss config show -f json")
+    @command(group, "show", group="config", epilog="Example: ss config show --set etl.max_rejects=100 -f json")
     def show(frame: Frame) -> None:
         """Every setting, its value and where it came from."""
         from studentsuccess.config.show import rows

@@ -22,6 +22,8 @@ def register(app: typer.Typer) -> None:
         """Make a workspace with a commented config.toml."""
         from studentsuccess.tasks import init as task
 
+        if frame.sets or frame.config:
+            frame.configuration()
         made = task.plan(folder or frame.workspace or Path())
         place = f" -w {made.folder}" if made.folder != Path() else ""
         document = {"workspace": str(made.folder), "config": str(made.config), "exists": made.exists}

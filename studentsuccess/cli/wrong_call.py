@@ -14,13 +14,24 @@ _NO_COMMAND = re.compile(r"No such command '(?P<given>.*)'\.")
 _TOO_MANY = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((?P<given>.*)\)")
 
 
-def answer(problem: Any) -> None:
+def answer(problem: Any, root: Any, words: Iterable[str]) -> None:
     """Help on stderr where a command is missing, else one line and a hint that can be run."""
     if type(problem).__name__ == "NoArgsIsHelpError":
         out.usage(problem.ctx.get_help())
         return
-    path = problem.ctx.command_path if problem.ctx is not None else "ss"
+    path = problem.ctx.command_path if problem.ctx is not None else _path(root, words)
     out.Output().error(UsageError(_said(problem), _hint(problem, path) or f"`{path} -h` shows what it takes"))
+
+
+def _path(root: Any, words: Iterable[str]) -> str:
+    """The command that was meant, for the few problems that do not know theirs."""
+    found, command = [str(root.name)], root
+    for word in words:
+        command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            break
+        found.append(word)
+    return " ".join(found)
 
 
 def _said(problem: Any) -> str:
@@ -52,9 +63,8 @@ def _hint(problem: Any, path: str) -> str:
 def _option_hint(option: str, command: Any, path: str) -> str:
     """The nearest option; one that every command has, and that stands before the command, is told its place."""
     inner = getattr(command, "commands", {})
-    taker = next((name for name, one in inner.items() if option in _options(one)), None)
-    if taker:
-        return f"it comes after the command: `{path} {taker} {option} …`"
+    if any(option in _options(one) for one in inner.values()):
+        return f"it comes after the command: `{path} COMMAND {option} …`"
     near = _nearest(option, _options(command))
     return f"did you mean `{near}`? `{path} -h` shows all" if near else ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,8 @@ class Dialect:
 def extract_csv(block: Block, origin: Origin, dialect: Dialect, layout: Layout, typed: frozenset[str]) -> Extracted:
     """The columns of a block. Those named in `typed` come as numbers when the whole block allows it."""
     check_bytes(block, origin)
-    if block.ends is not None:
+    # pyarrow drops a byte-order mark at the start of what it reads; here it is the middle of a file, and data.
+    if block.ends is not None or block.data.startswith(BOM_UTF8):
         return _slowly(block, origin, dialect, layout)
     kinds = {c.name: c.kind for c in layout.columns if c.name in typed and c.kind in FAST_KINDS}
     ragged: list[tuple[int, str]] = []

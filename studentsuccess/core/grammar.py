@@ -131,9 +131,10 @@ def fits(texts: pa.Array, kind: Kind) -> Mask:
 
 
 def _overflows(texts: pa.Array, good: Mask) -> Mask:
-    """Numbers written with an exponent that no double holds: 1e999."""
+    """Numbers that no double holds, by their exponent (1e999) or their length."""
     endless = np.zeros(len(texts), bool)
-    rows = np.flatnonzero(good & _matches(texts, "[eE]"))
+    long = pc.fill_null(pc.greater(pc.binary_length(texts), 300), False).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(good & (_matches(texts, "[eE]") | long))
     if len(rows):
         values = pc.cast(pc.utf8_trim(texts.take(pa.array(rows)), " \t"), pa.float64())
         endless[rows] = np.isinf(values.to_numpy(zero_copy_only=False))
@@ -197,7 +198,8 @@ def _number(texts: pa.Array, kind: Kind) -> Typed:
         texts = _tidied(texts, doubtful, subset)
     values = _cast_number(_without(texts, bad), kind)
     if values is None:
-        bad |= _refused(texts, kind, bad)
+        # Doubtful values are judged, and what is tidied (`+007` is `007` then) must not be judged again.
+        bad |= _refused(texts, kind, doubtful)
         values = _cast_number(_without(texts, bad), kind)
     if kind is Kind.DECIMAL and (endless := _not_finite(values)) is not None:
         bad |= endless

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from studentsuccess.core.deadletters import read_dead_letters
 from studentsuccess.core.reporter import Reporter
 from studentsuccess.sources.demo import DemoRequest, generate
 from studentsuccess.tasks import etl
@@ -52,4 +54,17 @@ def run(made: DemoPlan, reporter: Reporter) -> EtlResult:
     request = EtlRequest(kind="oulad")
     with resolved([str(path) for path in written.tables]) as files:
         shown = [replace(file, shown=made.context.shown(file.path)) for file in files]
-        return etl.run(etl.plan(request, shown, made.context), request, reporter)
+        result = etl.run(etl.plan(request, shown, made.context), request, reporter)
+    if not result.already_loaded:
+        reporter.note(_truth(written.truth, result))
+    return result
+
+
+def _truth(folder: Path, result: EtlResult) -> str:
+    """The planted bad rows, held against the dead letters line by line."""
+    with (folder / "dirty_rows.csv").open(encoding="utf-8", newline="") as source:
+        planted = {(row["file"], row["line"]) for row in csv.DictReader(source)}
+    letters = [letter for path in result.dead_letters for letter in read_dead_letters(Path(path))]
+    found = {(Path(letter.source).name, str(letter.reject.line)) for letter in letters}
+    others = f", and {len(found - planted)} others" if found - planted else ", no other"
+    return f"generated data with a known truth: {len(planted & found)} of {len(planted)} planted bad rows rejected{others}"

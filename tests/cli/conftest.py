@@ -1,0 +1,149 @@
+"""What the tests of the command line share: every command that exists, a workspace with a demo in it, small helpers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STUDENTS = 300
+# What a command needs to have something to do; one that is not named here is run bare.
+SOMETHING_TO_DO: dict[str, tuple[str, ...]] = {"etl": ("inputs/demo", "--kind", "oulad")}
+
+
+def walk(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The root, every group and every command, as they are typed."""
+    yield words, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from walk(inner, (*words, name))
+
+
+def everything() -> dict[tuple[str, ...], Any]:
+    import typer
+
+    from studentsuccess.cli.app import app
+
+    return dict(walk(typer.main.get_command(app)))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`words`: every command that does something. `group`: every bare group without a default. `place`: all of them."""
+    found = everything()
+    commands = [words for words, one in found.items() if not hasattr(one, "commands")]
+    groups = [
+        words for words, one in found.items() if hasattr(one, "commands") and not one.invoke_without_command
+    ]
+    for name, cases in (("words", commands), ("group", groups), ("place", list(found))):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, cases, ids=[" ".join(("ss", *case)) for case in cases])
+
+
+@pytest.fixture(scope="session")
+def tree() -> dict[tuple[str, ...], Any]:
+    """Every command by the words that call it."""
+    return everything()
+
+
+@pytest.fixture(scope="session")
+def something() -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """The words of a command and the arguments with which it has something to do."""
+    return lambda words: (*words, *SOMETHING_TO_DO.get(" ".join(words), ()))
+
+
+@pytest.fixture(scope="session")
+def demo_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace into which the demo was loaded; not to be written to."""
+    folder = tmp_path_factory.mktemp("demo") / "workspace"
+    folder.mkdir()
+    steering = re.compile(r"_?SS_.*|_?TYPER_.*|CI|GITHUB_ACTIONS|FORCE_COLOR|PIPELINE_DEMO_MODE")
+    env = {name: value for name, value in os.environ.items() if not steering.fullmatch(name)}
+    done = subprocess.run(
+        [sys.executable, "-m", "studentsuccess", "etl", "--demo", "--students", str(STUDENTS), "-f", "json"],
+        cwd=folder,
+        env=env | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+    )
+    (folder.parent / "result.json").write_bytes(done.stdout)
+    (folder.parent / "stderr.txt").write_bytes(done.stderr)
+    return folder
+
+
+@pytest.fixture
+def demo(demo_once: Path, workspace: Path) -> Path:
+    """A copy of that workspace, to do anything with; `run_ss` and `cli` start in it."""
+    return shutil.copytree(demo_once, workspace, dirs_exist_ok=True)
+
+
+@dataclass(frozen=True)
+class Said:
+    """An expected error as a user sees it."""
+
+    error: str
+    hint: str
+
+
+@pytest.fixture(scope="session")
+def told() -> Callable[[str], Said]:
+    """The one error line and the one hint in what was written to stderr; anything else fails the test."""
+
+    def read(stderr: str) -> Said:
+        assert "Traceback" not in stderr
+        lines = [line for line in stderr.splitlines() if not line.startswith("ss: warning: ")]
+        assert len(lines) == 2, stderr
+        assert lines[0].startswith("ss: error: ")
+        assert lines[1].startswith("hint: ")
+        return Said(lines[0].removeprefix("ss: error: "), lines[1].removeprefix("hint: "))
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def tables() -> Callable[[Path], dict[str, Any]]:
+    """The data of a workspace: every row of every table, in order, without `ops`."""
+
+    def read(workspace: Path) -> dict[str, Any]:
+        import duckdb
+
+        if not (workspace / "warehouse.duckdb").exists():
+            return {}
+        with duckdb.connect(str(workspace / "warehouse.duckdb"), read_only=True) as connection:
+            names = connection.execute(
+                "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('raw', 'core')"
+                " ORDER BY ALL"
+            ).fetchall()
+            return {
+                f"{schema}.{name}": connection.execute(f'SELECT * FROM {schema}."{name}" ORDER BY ALL').fetchall()  # noqa: S608
+                for schema, name in names
+            }
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def every_byte() -> Callable[[Path], dict[str, bytes]]:
+    """Every file below a folder, and every folder, with its content."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else b""
+            for path in sorted(folder.rglob("*"))
+        }
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def document() -> Callable[[str], Any]:
+    """What stands on stdout with `-f json`: one document, and nothing beside it."""
+    return lambda stdout: json.loads(stdout)
