@@ -23,8 +23,8 @@ def register(app: typer.Typer) -> None:
                 {"topic": one.topic, "level": one.level, "value": one.value, "hint": one.hint} for one in checks
             ],
         }
-        rows = [("!" if one.level == "problem" else "", one.topic, one.value) for one in checks]
+        rows = [(one.topic, one.value, "" if one.level == "ok" else one.level) for one in checks]
         hints = tuple(f"hint: {one.topic}: {one.hint}" for one in checks if one.hint)
-        frame.output.result(document, Table(("", "topic", "value"), rows, hints))
+        frame.output.result(document, Table(("topic", "value", "level"), rows, hints))
         if any(one.level == "problem" for one in checks):
             raise typer.Exit(int(ExitCode.FAILED))

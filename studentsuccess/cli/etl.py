@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from studentsuccess.cli.frame import Frame, command
-from studentsuccess.cli.output import Table
+from studentsuccess.cli.output import Table, typing_is_expected
 from studentsuccess.core.counts import rows_of
 from studentsuccess.errors import UsageError
 
@@ -123,11 +123,13 @@ def _files(
 ) -> None:
     from studentsuccess.tasks import etl
     from studentsuccess.tasks.context import Context
-    from studentsuccess.tasks.inputs import resolved
+    from studentsuccess.tasks.inputs import STDIN, resolved
 
     kind, name, ids, target = asked
     flat = tuple(part.strip() for one in ids for part in one.split(",") if part.strip())
     request = etl.EtlRequest(kind, name, flat, target)  # type: ignore[arg-type]
+    if STDIN in inputs and typing_is_expected():
+        frame.output.note("reading what you type; Ctrl-D on an empty line ends it")
     with resolved(inputs) as files:
         with frame.working("looking at the files"):
             made = etl.plan(request, files, Context(configuration, frame.wait))

@@ -49,6 +49,11 @@ def _is_terminal(stream: TextIO) -> bool:
     return bool(stream) and not stream.closed and stream.isatty()
 
 
+def typing_is_expected() -> bool:
+    """Whether stdin would have to be typed by a person."""
+    return _is_terminal(sys.stdin)
+
+
 def can_ask() -> bool:
     """Whether a question would reach a person."""
     return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
@@ -196,8 +201,9 @@ def _as_csv(table: Table) -> str:
 
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.header)
-    writer.writerows([["" if value is None else formula_safe(value) for value in row] for row in table.rows])
+    rows = table.rows if table.header else [(word,) for word in table.words]
+    writer.writerow(table.header or ("message",))
+    writer.writerows([["" if value is None else formula_safe(value) for value in row] for row in rows])
     return text.getvalue()
 
 

@@ -29,7 +29,9 @@ class TerminalReporter:
         self.close()
         if self._progress:
             pace = Pace(harmless(name), total, unit)
-            self._open = _BarStep(pace) if self._moving else _PlainStep(pace)
+            step = _BarStep(pace) if self._moving else _PlainStep(pace)
+            self._open = step  # before it is seen: a Ctrl-C may come with its first line
+            step.start()
         return self._open
 
     def note(self, message: str) -> None:
@@ -87,6 +89,8 @@ class _PlainStep:
         self._ended = threading.Event()
         self._every = TERMINAL_SECONDS if sys.stderr.isatty() else LOG_SECONDS
         self._voice = threading.Thread(target=self._speak, name="ss-progress", daemon=True)
+
+    def start(self) -> None:
         self._voice.start()
 
     def _speak(self) -> None:
@@ -103,7 +107,8 @@ class _PlainStep:
 
     def close(self, summary: str = "") -> None:  # noqa: ARG002 - the result tells it
         self._ended.set()
-        self._voice.join()
+        if self._voice.is_alive():
+            self._voice.join()
 
 
 class _BarStep:
@@ -129,6 +134,8 @@ class _BarStep:
         self._pace = pace
         self._progress = Progress(*columns, console=console, transient=True, refresh_per_second=8)
         self._task = self._progress.add_task(pace.name, total=pace.total)
+
+    def start(self) -> None:
         self._progress.start()
 
     def advance(self, rows: int, *, rejected: int = 0) -> None:

@@ -28,6 +28,6 @@ def register(app: typer.Typer) -> None:
         }
         rows = [(one.level, one.subject, one.what) for one in report.findings]
         hints = tuple(f"hint: {one.fix}" for one in report.damaged if one.fix)
-        frame.output.result(document, Table(("", "subject", "what"), rows, tuple(dict.fromkeys(hints))))
+        frame.output.result(document, Table(("level", "subject", "what"), rows, tuple(dict.fromkeys(hints))))
         if report.damaged:
             raise typer.Exit(int(ExitCode.CONTRACT))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,12 +9,15 @@ import numpy as np
 
 from studentsuccess.core.lines import (
     QUOTE,
+    Quotes,
+    Records,
     as_bytes,
     from_ends,
     has_stray_quotes,
     line_ends,
+    locate,
     lone_returns,
-    outside_quotes,
+    look_at_quotes,
     scan_records,
 )
 from studentsuccess.core.origin import Origin, decode, decompressed, reading
@@ -47,10 +49,11 @@ def cut(chunks: Iterator[bytes], origin: Origin, delimiter: int | None, max_reco
     carry, line, index = b"", 1, 0
     for chunk in chunks:
         data = carry + chunk
-        stop, ends = _boundary(data, delimiter)
+        quotes = look_at_quotes(data, delimiter)
+        stop, ends = _boundary(data, delimiter, quotes)
         carry = data[stop:]
         if stop > max_record:
-            _refuse_long(Block(index, data[:stop], line, ends=ends), origin, delimiter, max_record)
+            _refuse_long(Block(index, data[:stop], line, ends=ends), origin, quotes, max_record)
         if len(carry) - carry.endswith(b"\r") > max_record:
             raise _endless(carry, origin, line + _lines(data[:stop]), delimiter, max_record)
         if stop:
@@ -65,9 +68,7 @@ def _last_block(carry: bytes, origin: Origin, delimiter: int | None, block: Bloc
     """What stands after the last sure boundary: one or a few records, or a quote that was never closed."""
     if delimiter is None or b'"' not in carry:
         return block
-    view = as_bytes(carry)
-    quotes = np.flatnonzero(view == QUOTE)
-    if not has_stray_quotes(view, quotes, delimiter, at_end=True):
+    if not has_stray_quotes(carry, delimiter, at_end=True):
         return block
     ends, opened = scan_records(carry, delimiter)
     if opened >= 0:
@@ -75,18 +76,14 @@ def _last_block(carry: bytes, origin: Origin, delimiter: int | None, block: Bloc
     return Block(block.index, carry, block.first_line, True, tuple(ends))
 
 
-def _boundary(data: bytes, delimiter: int | None) -> tuple[int, tuple[int, ...] | None]:
+def _boundary(data: bytes, delimiter: int | None, quotes: Quotes) -> tuple[int, tuple[int, ...] | None]:
     """Where the last whole record ends, and all record ends where only the slow rules hold."""
-    if delimiter is None or b'"' not in data:
-        return _last_line_end(data, len(data)) + 1, None
-    view = as_bytes(data)
-    quotes = np.flatnonzero(view == QUOTE)
-    if has_stray_quotes(view, quotes, delimiter, at_end=False):
+    if delimiter is not None and quotes.stray:
         ends = [end for end in scan_records(data, delimiter)[0] if not _may_be_half(data, end)]
         return (ends[-1] + 1, tuple(ends)) if ends else (0, None)
     at = len(data)
     while (at := _last_line_end(data, at)) >= 0:
-        if bisect_left(quotes, at) % 2 == 0:
+        if quotes.before(data, at) % 2 == 0:
             return at + 1, None
     return 0, None
 
@@ -111,23 +108,29 @@ def _lines(data: bytes) -> int:
     return data.count(b"\n") + len(lone_returns(data, as_bytes(data)))
 
 
-def _refuse_long(block: Block, origin: Origin, delimiter: int | None, limit: int) -> None:
+def _refuse_long(block: Block, origin: Origin, quotes: Quotes, limit: int) -> None:
     """The limit holds for every record, not only for one that does not end within its block."""
     data, at, size = block.data, 0, len(block.data)
     while block.ends is None and size - at > limit:
         stop = data.rfind(b"\n", at, at + limit + 1)
-        if stop < 0 or (delimiter is not None and data.count(b'"', at, stop) % 2):
+        if stop < 0 or quotes.before(data, stop) % 2:
             break
         at = stop + 1
     if size - at <= limit:
         return
-    view = as_bytes(data)
-    every = line_ends(data, view)
-    quotes = np.flatnonzero(view == QUOTE) if delimiter is not None else np.zeros(0, np.int64)
-    ends = outside_quotes(every, quotes) if block.ends is None else np.array(block.ends, np.int64)
-    records = from_ends(data, view, ends, every, block.first_line)
+    records = records_of(block, quoted=bool(quotes.before_slice[-1]))
     if len(long := np.flatnonzero(records.stops - records.starts > limit)):
         raise _too_long(origin, int(records.lines[long[0]]), limit)
+
+
+def records_of(block: Block, *, quoted: bool) -> Records:
+    """The records of a block, whichever rules hold for it."""
+    if quoted and block.ends is None:
+        return locate(block.data, block.first_line)
+    view = as_bytes(block.data)
+    every = line_ends(block.data, view)
+    ends = every if block.ends is None else np.array(block.ends, np.int64)
+    return from_ends(block.data, view, ends, every, block.first_line)
 
 
 def _endless(carry: bytes, origin: Origin, line: int, delimiter: int | None, limit: int) -> Exception:

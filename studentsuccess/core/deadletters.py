@@ -48,8 +48,10 @@ class DeadLetters:
     def _writer(self) -> csv._writer:  # type: ignore[name-defined]
         if self._sink is None:
             self.temp.parent.mkdir(parents=True, exist_ok=True)
-            self._sink = self.temp.open("w", encoding="utf-8", newline="")
-            csv.writer(self._sink, lineterminator="\n").writerow(HEADER)
+            # Closed after the last block, opened again for conflicts: the rows before them stay.
+            self._sink = self.temp.open("a" if self.count else "w", encoding="utf-8", newline="")
+            if not self.count:
+                csv.writer(self._sink, lineterminator="\n").writerow(HEADER)
         return csv.writer(self._sink, lineterminator="\n")
 
     def restart(self) -> None:

@@ -94,8 +94,14 @@ def _revised(column: Column, found: Pass, tolerance: float) -> Kind:
         if (wider := WIDER.get(column.kind)) is not None:
             refused[wider] = tally.wider_bad
         return choose(tally.present, refused, tolerance)
-    least = found.closed.get(column.name)
-    if least is not None:
-        # Closed by an estimate: right when even the values seen by then were too many.
-        return Kind.TEXT if least > tolerance * tally.present else Kind.DECIMAL
+    if column.name in found.closed:
+        return Kind.TEXT
     return choose(tally.present, found.guesses.get(column.name, {}), tolerance)
+
+
+def closed_too_early(found: Pass, tolerance: float) -> frozenset[str]:
+    """Text columns that an estimate gave up on, though what they refused by then is little of the whole.
+
+    A packed file is longer than its size says: those columns are tried again in full.
+    """
+    return frozenset(name for name, least in found.closed.items() if least <= tolerance * found.tallies[name].present)

@@ -46,6 +46,7 @@ class Task:
     expected_rows: int = 100_000
     guess: bool = False
     tolerance: float = 0.01
+    keep_open: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -195,11 +196,12 @@ class _Closing:
     def __init__(self, task: Task, hints: Hints, found: Pass) -> None:
         self._hints, self._found = hints, found
         self._tolerance = task.tolerance * GUESS_MARGIN
+        self._keep_open = task.keep_open
 
     def look(self, parsed: Parsed, foreseen: int) -> None:
         for name in [name for name in parsed.guesses if name in self._hints.open_guesses]:
             least = min(self._found.guesses[name].values(), default=0)
-            if least > self._tolerance * foreseen:
+            if name not in self._keep_open and least > self._tolerance * foreseen:
                 self._hints.open_guesses.discard(name)
                 self._found.closed[name] = least
 

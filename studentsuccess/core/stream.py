@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from studentsuccess.core.blocks import BLOCK_BYTES, Block, read_blocks
+from studentsuccess.core.blocks import BLOCK_BYTES, Block, read_blocks, records_of
 from studentsuccess.core.extract import Dialect, extract_csv
 from studentsuccess.core.formats import Format, extract_json, extract_parquet, parquet_batches
 from studentsuccess.core.judge import judge
 from studentsuccess.core.layout import Extracted, Layout, Parsed, Rows, Rules
-from studentsuccess.core.lines import QUOTE, Records, as_bytes, from_ends, line_ends, locate, outside_quotes
+from studentsuccess.core.lines import QUOTE, as_bytes, line_ends, outside_quotes
 from studentsuccess.core.origin import Origin
 from studentsuccess.core.parallel import Engine, ordered_map
 
@@ -156,13 +156,3 @@ def _find_rows(given: Input, wanted: Rows, settings: StreamSettings) -> Iterator
         for record in wanted[(wanted >= offset) & (wanted < offset + batch.num_rows)] - offset:
             yield locate(int(record))
         offset += batch.num_rows
-
-
-def records_of(block: Block, *, quoted: bool) -> Records:
-    """The records of a block, whichever rules hold for it."""
-    view = as_bytes(block.data)
-    if quoted and block.ends is None:
-        return locate(block.data, block.first_line)
-    every = line_ends(block.data, view)
-    ends = every if block.ends is None else np.array(block.ends, np.int64)
-    return from_ends(block.data, view, ends, every, block.first_line)

@@ -146,8 +146,12 @@ def sort_files(probes: Sequence[Probe]) -> OuladFiles:
 
 
 def looks_like(files: OuladFiles) -> bool:
-    """Enough of the tables to be an OULAD export rather than a lone table that resembles one."""
-    return files.has(STUDENT_INFO) and files.has(COURSES) and len(files.by_table) >= 3
+    """Enough of the tables to be an OULAD export rather than a lone table that resembles one.
+
+    A table that only lacks a column counts: then the export is broken, and must not become seven unrelated tables.
+    """
+    meant = {table.name for stranger in files.strangers if (table := _meant(stranger)) is not None}
+    return {STUDENT_INFO.name, COURSES.name} <= meant | files.by_table.keys() and len(files.by_table) >= 3
 
 
 def check_complete(files: OuladFiles) -> None:

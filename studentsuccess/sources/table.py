@@ -14,7 +14,7 @@ from studentsuccess.core.atomic import temp_path
 from studentsuccess.core.counts import rows_of
 from studentsuccess.core.deadletters import DeadLetters
 from studentsuccess.core.grammar import Kind
-from studentsuccess.core.infer import MOST_PASSES, Sample, revise, sample
+from studentsuccess.core.infer import MOST_PASSES, Sample, closed_too_early, revise, sample
 from studentsuccess.core.landing import (
     SAME_ID,
     Pass,
@@ -123,17 +123,19 @@ def land(dataset: Dataset, reading: Reading, places: Places, reporter: Reporter)
     layout = begin.layout
     expected = _expected_rows(dataset, begin.row_bytes)
     given = frozenset(name for probe in dataset.probes for name in probe.kinds or ())
-    for _ in range(MOST_PASSES):
-        task = task_of(dataset, layout, reading, expected)
+    keep_open: frozenset[str] = frozenset()
+    for left in reversed(range(MOST_PASSES)):
+        task = replace(task_of(dataset, layout, reading, expected), keep_open=keep_open)
         step = reporter.step(dataset.name, expected)
         try:
             found = run_pass(task, places.staging / f"{dataset.name}.arrow", letters, step)
         finally:
             step.close()
         revised = revise(layout, found, reading.tolerance, given)
-        if revised == layout:
+        early = closed_too_early(found, reading.tolerance)
+        if (revised == layout and not early) or not left:
             break
-        layout = revised
+        layout, keep_open = revised, keep_open | early
         letters.restart()
     if not found.read:
         raise dataset.probes[0].given.origin.error("0 data rows", "export the file again")

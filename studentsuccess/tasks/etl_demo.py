@@ -67,4 +67,6 @@ def _truth(folder: Path, result: EtlResult) -> str:
     letters = [letter for path in result.dead_letters for letter in read_dead_letters(Path(path))]
     found = {(Path(letter.source).name, str(letter.reject.line)) for letter in letters}
     others = f", and {len(found - planted)} others" if found - planted else ", no other"
-    return f"generated data with a known truth: {len(planted & found)} of {len(planted)} planted bad rows rejected{others}"
+    return (
+        f"generated data with a known truth: {len(planted & found)} of {len(planted)} planted bad rows rejected{others}"
+    )

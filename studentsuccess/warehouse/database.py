@@ -79,6 +79,8 @@ def open_file(workspace: Workspace, path: Path, limits: EngineLimits, read_only:
             "temp_directory": str(_spill_folder(workspace, read_only)),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            # Tables promise no order; keeping one makes a bulk load run on a single thread, at half the speed.
+            "preserve_insertion_order": False,
         },
     )
     try:

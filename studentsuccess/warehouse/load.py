@@ -53,13 +53,21 @@ def load_oulad(
     for name, table in tables.items():
         load_arrow(connection, name, table)
     connection.execute(statement("oulad_incoming_run"))
+    connection.register("incoming", _with_places(tables["studentInfo"]))
     connection.execute(statement("oulad_enrolment_map"))
+    connection.unregister("incoming")
     for part in FORGET[1:] if extends else FORGET:
         connection.execute(statement(f"oulad_forget_{part}"))
     for part in FILL:
         connection.execute(statement(f"oulad_{part}"))
     if clicks is not None:
         _load_clicks(connection, clicks)
+
+
+def _with_places(info: pa.Table) -> pa.Table:
+    """studentInfo with each row's place in it: what the clicks in staging call an enrolment."""
+    places = pa.array(range(info.num_rows), pa.int32())
+    return info.select(["code_module", "code_presentation", "id_student"]).append_column("place", places)
 
 
 def _load_clicks(connection: DuckDBPyConnection, clicks: Path) -> None:

@@ -1,15 +1,15 @@
 -- Each enrolment's number for good: the one it had before, else the next free one, in the order of studentInfo.
 CREATE OR REPLACE TEMP TABLE enrolment_map AS
-WITH incoming AS (
+WITH enrolment AS (
     SELECT
-        row_number() OVER () - 1 AS place,
+        place,
         code_module || '-' || code_presentation AS course_run_id,
         CAST(id_student AS VARCHAR) AS student_id
-    FROM raw.studentInfo
+    FROM incoming
 ),
 known AS (
-    SELECT incoming.*, enrollment.enrollment_id AS old_id
-    FROM incoming LEFT JOIN core.enrollment USING (course_run_id, student_id)
+    SELECT enrolment.*, enrollment.enrollment_id AS old_id
+    FROM enrolment LEFT JOIN core.enrollment USING (course_run_id, student_id)
 )
 SELECT
     CAST(place AS INTEGER) AS place,

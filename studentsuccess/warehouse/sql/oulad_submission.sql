@@ -10,4 +10,4 @@ JOIN raw.assessments AS assessment USING (id_assessment)
 JOIN enrolment_map AS map
     ON map.course_run_id = assessment.code_module || '-' || assessment.code_presentation
     AND map.student_id = CAST(submission.id_student AS VARCHAR)
-ORDER BY submission.rowid
+
