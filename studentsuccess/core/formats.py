@@ -35,7 +35,7 @@ def parquet_batches(origin: Origin, rows: int) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(origin.path) as file:
             yield from file.iter_batches(batch_size=rows)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, OSError):
         raise origin.error("is a damaged Parquet file", "copy it again from where it came") from None
 
 
@@ -129,12 +129,16 @@ def _object(line: str, known: frozenset[str]) -> dict[str, str | None] | str:
     """The fields of one line as text, or why it is none."""
     try:
         found = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
+        if "\\u" in line:
+            json.dumps(found, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         return "not valid JSON"
     if not isinstance(found, dict):
         return "not a JSON object"
     if unknown := sorted(set(found) - known):
         return f"unknown field `{unknown[0]}`"
+    if any(isinstance(value, (dict, list)) for value in found.values()):
+        found |= {name: value for name, value in json.loads(line).items() if isinstance(value, (dict, list))}
     return {name: _as_text(value) for name, value in found.items()}
 
 
@@ -152,8 +156,9 @@ def json_fields(lines: Iterator[str]) -> list[str]:
     for line in lines:
         try:
             found = json.loads(line)
+            fresh = dict.fromkeys(found) if isinstance(found, dict) else {}
+            "".join(fresh).encode("utf-8")
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict):
-            names.update(dict.fromkeys(found))
+        names.update(fresh)
     return list(names)

@@ -6,9 +6,8 @@ duplicates, conflicts and the final Parquet file need is a sequential read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +19,9 @@ from studentsuccess.core.duplicates import Hashes, Repeats, Suspicion, fingerpri
 from studentsuccess.core.grammar import Kind
 from studentsuccess.core.layout import Layout, Parsed, Reject, Rows, Rules, Tally
 from studentsuccess.core.reporter import Step
+from studentsuccess.core.staged import HASH, Staged, StagingWriter
 from studentsuccess.core.stream import Hints, Input, StreamSettings, find_records, stream
-from studentsuccess.core.writer import OrderedWriter
 
-HASH = "__hash"
 SAME_ID = "the same id with different contents"
 SETTLE_BYTES = 24 << 20
 
@@ -78,6 +76,10 @@ class Pass:
     has_hashes: bool
 
     @property
+    def staged_file(self) -> Staged:
+        return Staged(self.staging, self.schema)
+
+    @property
     def staged(self) -> int:
         return sum(book.staged for book in self.books)
 
@@ -103,8 +105,8 @@ def run_pass(task: Task, staging: Path, letters: DeadLetters, step: Step) -> Pas
     closing = _Closing(task, hints, found)
     seen = 0
     staging.parent.mkdir(parents=True, exist_ok=True)
-    with pa.OSFile(str(staging), "wb") as sink, _Sink(sink, found) as writer:
-        writer.open(task)
+    with StagingWriter(staging, _shape(task), hashed=looks) as writer:
+        found.schema = writer.schema
         for parsed in stream(task.inputs, task.layout, task.settings, task.rules, hints):
             _book(parsed, task, found, letters)
             writer.put(_with_hashes(parsed.batch, task, found))
@@ -123,40 +125,10 @@ def _foreseen(task: Task, found: Pass, seen: int) -> int:
     return max(found.read, int(found.read * size / max(seen, 1)))
 
 
-class _Sink:
-    """The staging file behind the ordered writer: encoding and disk work beside the parsing."""
-
-    def __init__(self, sink: pa.OSFile, found: Pass) -> None:
-        self._sink, self._found = sink, found
-        self._file: pa.RecordBatchStreamWriter | None = None
-        self._queue: OrderedWriter[pa.RecordBatch] = OrderedWriter(self._write)
-
-    def open(self, task: Task) -> None:
-        """Start the file with the shape that the rules give an empty batch."""
-        empty = task.layout.schema().empty_table().to_batches()
-        batch = empty[0] if empty else pa.RecordBatch.from_pylist([], schema=task.layout.schema())
-        shaped = task.rules(batch).batch if task.rules else batch
-        self._found.schema = shaped.schema
-        schema = shaped.schema
-        if task.keys:
-            schema = schema.append(pa.field(HASH, pa.uint64()))
-        self._file = pa.ipc.new_stream(self._sink, schema)
-
-    def put(self, batch: pa.RecordBatch) -> None:
-        if batch.num_rows:
-            self._queue.put(batch)
-
-    def _write(self, batch: pa.RecordBatch) -> None:
-        assert self._file is not None
-        self._file.write_batch(batch)
-
-    def __enter__(self) -> _Sink:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self._queue.__exit__(kind, None, None)
-        if self._file is not None:
-            self._file.close()
+def _shape(task: Task) -> pa.Schema:
+    """The shape that the rules give every batch: that of an empty one."""
+    empty = pa.RecordBatch.from_pylist([], schema=task.layout.schema())
+    return task.rules(empty).batch.schema if task.rules else empty.schema
 
 
 def _book(parsed: Parsed, task: Task, found: Pass, letters: DeadLetters) -> None:
@@ -210,23 +182,12 @@ class _Closing:
 GUESS_MARGIN = 1.3
 
 
-def staged_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The staging file's batches, read one by one (never mapped: mapped pages count as this process's memory)."""
-    with pa.OSFile(str(path), "rb") as source:
-        options = pa.ipc.IpcReadOptions()
-        if columns is not None:
-            schema = pa.ipc.open_stream(source).schema
-            source.seek(0)
-            options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
-        yield from pa.ipc.open_stream(source, options=options)
-
-
 def settle_repeats(task: Task, found: Pass) -> Repeats:
     """Which staged rows repeat an earlier one, and which are in conflict: confirmed by content, in bounded memory."""
     nothing = np.zeros(0, np.int64)
     if found.suspicion is None:
         return Repeats(nothing, nothing, nothing)
-    positions, hashes = found.suspicion.candidates(_hashes(found.staging))
+    positions, hashes = found.suspicion.candidates(_hashes(found))
     if not len(positions):
         return Repeats(nothing, nothing, nothing)
     parts = max(1, int(len(positions) * _row_bytes(found) // SETTLE_BYTES) + 1)
@@ -244,15 +205,15 @@ def _row_bytes(found: Pass) -> int:
     return max(16, found.staging.stat().st_size // max(found.staged, 1))
 
 
-def _hashes(path: Path) -> Iterator[Hashes]:
-    for batch in staged_batches(path, [HASH]):
+def _hashes(found: Pass) -> Iterator[Hashes]:
+    for batch in found.staged_file.batches([HASH]):
         yield batch.column(0).to_numpy()
 
 
 def _gather(found: Pass, positions: Rows) -> tuple[pa.Table, Rows]:
     ordered = np.sort(positions)
     picked, offset = [], 0
-    for batch in staged_batches(found.staging, found.schema.names):
+    for batch in found.staged_file.batches(found.schema.names):
         mine = ordered[(ordered >= offset) & (ordered < offset + batch.num_rows)] - offset
         if len(mine):
             picked.append(batch.take(pa.array(mine)))
@@ -274,46 +235,6 @@ def reject_conflicts(task: Task, found: Pass, conflicts: Rows, letters: DeadLett
             )
         first += book.staged
     letters.close()
-
-
-def kept_batches(found: Pass, gone: Rows) -> Iterator[pa.RecordBatch]:
-    """The staged rows without those that are gone, and without the hashes."""
-    offset = 0
-    for batch in staged_batches(found.staging, found.schema.names):
-        mine = gone[np.searchsorted(gone, offset) : np.searchsorted(gone, offset + batch.num_rows)] - offset
-        if len(mine):
-            keep = np.ones(batch.num_rows, bool)
-            keep[mine] = False
-            batch = batch.filter(pa.array(keep))
-        offset += len(keep) if len(mine) else batch.num_rows
-        if batch.num_rows:
-            yield batch
-
-
-def _repeats(texts: pa.Array) -> bool:
-    """Whether a dictionary pays: a text column with fewer distinct values than half its rows."""
-    sample = texts.slice(0, 4096)
-    return 2 * len(sample.unique()) <= len(sample)
-
-
-def write_parquet(batches: Iterator[pa.RecordBatch], schema: pa.Schema, target: Path) -> int:
-    """The final file of a dataset; returns its number of rows."""
-    import pyarrow.parquet as pq
-
-    rows = 0
-    target.parent.mkdir(parents=True, exist_ok=True)
-    first = next(batches, None)
-    if first is None:
-        first = pa.RecordBatch.from_pylist([], schema=schema)
-    coded = [field.name for field in schema if pa.types.is_string(field.type) and _repeats(first.column(field.name))]
-    with (
-        pq.ParquetWriter(target, schema, compression="snappy", use_dictionary=coded) as writer,
-        OrderedWriter(writer.write_batch) as queue,
-    ):
-        for batch in chain([first], batches):
-            queue.put(batch)
-            rows += batch.num_rows
-    return rows
 
 
 @dataclass(frozen=True)

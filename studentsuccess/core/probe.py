@@ -49,6 +49,7 @@ def probe(path: Path, shown: str, encoding: str = "auto", delimiter: str = "auto
         raise origin.error("is empty", "export the file again, or leave it out")
     if head.lstrip()[:1] == b"{":
         names = tuple(json_fields(_lines(origin)))
+        _refuse_duplicates(names, origin)
         return Probe(Input(origin, Format.JSON_LINES, Dialect(",", names), header_records=0), names)
     return _probe_csv(head.decode("utf-8", "replace"), whole, origin, delimiter)
 

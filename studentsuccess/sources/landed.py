@@ -33,6 +33,14 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class DataFile:
+    """A finished file of a dataset under its temporary name, and where it is to appear."""
+
+    temp: Path
+    target: Path
+
+
+@dataclass(frozen=True)
 class Landed:
     """One table, read and judged, waiting to be committed."""
 
@@ -43,7 +51,7 @@ class Landed:
     layout: Layout
     counts: Counts
     letters: DeadLetters
-    parquet: Path | None = None
+    files: tuple[DataFile, ...] = ()
     repeats: int = 0
     notes: tuple[str, ...] = ()
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from studentsuccess.core.counts import Counts, rows_of
 from studentsuccess.core.deadletters import DeadLetters
-from studentsuccess.core.landing import Pass, Task, kept_batches, run_pass, settle_all
+from studentsuccess.core.landing import Pass, Task, run_pass, settle_all
 from studentsuccess.core.layout import Rows, Rules
 from studentsuccess.core.reporter import Reporter
 from studentsuccess.core.stream import Input
@@ -69,8 +69,8 @@ class _Lander:
 
     def small(self, table: OuladTable, rules: Rules) -> pa.Table:
         """A table that fits memory."""
-        landed, gone = self._land(table, rules)
-        return pa.Table.from_batches(kept_batches(landed, gone), landed.schema)
+        found, gone = self._land(table, rules)
+        return pa.Table.from_batches(found.staged_file.kept(gone), found.schema)
 
     def clicks(self, rules: Rules) -> Landed | None:
         """studentVle, however large: it stays in its staging file."""

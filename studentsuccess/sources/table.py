@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-import numpy as np
 import pyarrow as pa
 
 from studentsuccess.core.atomic import temp_path
@@ -20,20 +19,20 @@ from studentsuccess.core.landing import (
     Pass,
     Settled,
     Task,
-    kept_batches,
     run_pass,
     settle_all,
-    write_parquet,
 )
 from studentsuccess.core.layout import Column, Layout
 from studentsuccess.core.names import nearest
 from studentsuccess.core.origin import GZIP, ZSTD, first_bytes
 from studentsuccess.core.probe import Probe
 from studentsuccess.core.reporter import Reporter, phase
+from studentsuccess.core.staged import ROWS_OF_TWO_FILES, write_parquet
 from studentsuccess.errors import UsageError
-from studentsuccess.sources.landed import SPREADSHEET_ROWS, Landed, Places, Reading
+from studentsuccess.sources.landed import SPREADSHEET_ROWS, DataFile, Landed, Places, Reading
 
-DATA_FILE = "data.parquet"
+# A dataset is one file, or two when it is large; sorted by name they are in the order of the rows.
+DATA_FILES = ("data.parquet", "data_2.parquet")
 # Rough shares for sizing only: bytes of a row in Parquet, and how many times larger a packed text is.
 PARQUET_ROW_BYTES, PACKED_FACTOR = 16, 8
 DECIMAL_COMMA = "^-?[0-9]+,[0-9]+$"
@@ -146,10 +145,9 @@ def land(dataset: Dataset, reading: Reading, places: Places, reporter: Reporter)
 def finish(dataset: Dataset, task: Task, found: Pass, places: Places, letters: DeadLetters, owned: int = 0) -> Landed:
     """Settle the repeats of a completed pass and write the final file beside its place."""
     settled = settle_all(task, found, letters, owned=owned)
-    target = places.datasets / dataset.name / DATA_FILE
-    temp = temp_path(target, places.run_id)
+    files = _data_files(places, dataset.name, settled.counts.kept + owned)
     schema = with_originals(found.schema, dataset)
-    rows = write_parquet((batch.cast(schema) for batch in kept_batches(found, settled.gone)), schema, temp)
+    rows = write_parquet(found.staged_file, settled.gone, schema, [file.temp for file in files])
     assert rows == settled.counts.kept + owned
     return Landed(
         dataset.name,
@@ -159,10 +157,18 @@ def finish(dataset: Dataset, task: Task, found: Pass, places: Places, letters: D
         task.layout,
         settled.counts,
         letters,
-        temp,
+        files,
         settled.repeats,
         tuple(_notes(dataset, task, settled, found, letters)),
     )
+
+
+def _data_files(places: Places, name: str, rows: int) -> tuple[DataFile, ...]:
+    """Where a dataset is written. A second file that is not needed any more becomes an empty one: a commit replaces
+    files and never deletes them."""
+    targets = [places.datasets / name / file for file in DATA_FILES]
+    used = 2 if rows >= ROWS_OF_TWO_FILES or targets[1].exists() else 1
+    return tuple(DataFile(temp_path(target, places.run_id), target) for target in targets[:used])
 
 
 def with_originals(schema: pa.Schema, dataset: Dataset) -> pa.Schema:
@@ -203,7 +209,7 @@ def _decimal_commas(task: Task, found: Pass) -> Iterator[str]:
     """Text columns whose first values are numbers with a decimal comma."""
     import pyarrow.compute as pc
 
-    for first in islice(kept_batches(found, np.zeros(0, np.int64)), 1):
+    for first in islice(found.staged_file.batches(found.schema.names), 1):
         for column in task.layout.columns:
             if column.kind is Kind.TEXT:
                 present = pc.drop_null(first.column(column.name)).slice(0, 200)

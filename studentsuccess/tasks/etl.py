@@ -17,7 +17,7 @@ from studentsuccess.errors import ExitCode, SsError, StorageError, UsageError
 from studentsuccess.sources import oulad, oulad_layout, table
 from studentsuccess.sources.landed import Landed, Places, TooManyRejectsError, enforce_limit
 from studentsuccess.sources.oulad_layout import ALL, OuladFiles
-from studentsuccess.sources.table import DATA_FILE, Dataset
+from studentsuccess.sources.table import Dataset
 from studentsuccess.tasks.context import Context, free_space
 from studentsuccess.tasks.inputs import NamedFile
 from studentsuccess.warehouse.commit import Run, StagedFile, commit, is_done, new_run_id, record_failure
@@ -167,7 +167,7 @@ def _refuse_other_kinds(made: EtlPlan) -> None:
         entry = others.get(name.casefold())
         if entry is not None and entry.kind != made.kind:
             raise UsageError(
-                f"`{name}` is a {entry.kind} table in this workspace, and this would replace it",
+                f"`{name}` in this workspace was loaded as `{entry.kind}`, and this would replace it",
                 "give the new one another name: `--name NAME`",
             )
 
@@ -225,14 +225,14 @@ def run(made: EtlPlan, request: EtlRequest, reporter: Reporter) -> EtlResult:
             refuse_other_kind(connection, made.tables, made.kind)
             _load(connection, made, loaded, run_id)
 
-        staged = staged_files(loaded.landed, places)
+        staged = staged_files(loaded.landed)
         with phase(reporter, "loading into the warehouse"):
             written = commit(context.workspace, context.limits, record, staged, work, context.wait)
     if written.already_done:
         none = {name: Counts() for name in made.tables}
         return EtlResult(written.run_id, made.kind, none, (), loaded.notes, already_loaded=True)
     letters = tuple(context.shown(one.letters.target) for one in loaded.landed if one.letters.count)
-    outputs = tuple(context.shown(places.datasets / one.name / DATA_FILE) for one in loaded.landed if one.parquet)
+    outputs = tuple(context.shown(file.target) for one in loaded.landed for file in one.files)
     return EtlResult(run_id, made.kind, counts, letters, loaded.notes, outputs=outputs)
 
 
@@ -289,19 +289,18 @@ def keep_letters_on_refusal(landed: Sequence[Landed], context: Context) -> None:
         for one in landed:
             if one.letters.count:
                 promote(one.letters.temp, one.letters.target)
-            if one.parquet is not None:
-                one.parquet.unlink(missing_ok=True)
+            for file in one.files:
+                file.temp.unlink(missing_ok=True)
         raise
 
 
-def staged_files(landed: Sequence[Landed], places: Places) -> list[StagedFile]:
+def staged_files(landed: Sequence[Landed]) -> list[StagedFile]:
     """The files that appear with the commit."""
     files = []
     for one in landed:
         if one.letters.count:
             files.append(StagedFile(one.letters.temp, one.letters.target))
-        if one.parquet is not None:
-            files.append(StagedFile(one.parquet, places.datasets / one.name / DATA_FILE))
+        files += [StagedFile(file.temp, file.target) for file in one.files]
     return files
 
 
@@ -330,5 +329,5 @@ def entry(one: Landed, kind: str, run_id: str, dataset: Dataset | None) -> Datas
             for given in one.inputs
         },
     }
-    path = f"inputs/datasets/{one.name}/{DATA_FILE}" if one.parquet is not None else ""
+    path = f"inputs/datasets/{one.name}" if one.files else ""
     return DatasetEntry(one.name, kind, run_id, path, one.counts.kept, spec)

@@ -20,7 +20,7 @@ from studentsuccess.core.deadletters import DeadLetter, read_dead_letters
 from studentsuccess.core.digest import canonical, file_fact, text_digest
 from studentsuccess.core.extract import Dialect
 from studentsuccess.core.formats import Format
-from studentsuccess.core.landing import kept_batches, run_pass, settle_all
+from studentsuccess.core.landing import run_pass, settle_all
 from studentsuccess.core.origin import Origin
 from studentsuccess.core.probe import Probe
 from studentsuccess.core.reporter import Reporter, phase
@@ -136,7 +136,7 @@ def run(made: RetryPlan, reporter: Reporter) -> EtlResult:
             register_dataset(connection, _extended(made, landed, run_id))
 
         with phase(reporter, "loading into the warehouse"):
-            written = commit(workspace, context.limits, record, staged_files((landed,), places), work, context.wait)
+            written = commit(workspace, context.limits, record, staged_files((landed,)), work, context.wait)
     if written.already_done:
         return EtlResult(written.run_id, made.entry.kind, {landed.name: Counts()}, (), (), already_loaded=True)
     letters = (context.shown(landed.letters.target),) if landed.letters.count else ()
@@ -153,9 +153,13 @@ def _land_table(
 ) -> tuple[Landed, dict[str, pa.Table]]:
     """The dataset's file and the mended rows as one stream."""
     names = made.spec.layout.names
-    standing = made.context.workspace.root / made.entry.path
-    first = Input(Origin(standing, made.entry.path), Format.PARQUET, Dialect(",", names))
-    probes = tuple(Probe(given, given.dialect.names) for given in (first, *mended.inputs))
+    folder = made.context.workspace.root / made.entry.path
+    standing = [
+        Input(Origin(file, f"{made.entry.path}/{file.name}"), Format.PARQUET, Dialect(",", names))
+        for file in (folder / name for name in table.DATA_FILES)
+        if file.exists()
+    ]
+    probes = tuple(Probe(given, given.dialect.names) for given in (*standing, *mended.inputs))
     dataset = table.Dataset(made.entry.name, probes, made.spec.ids, made.spec.target)
     task = table.task_of(
         dataset, made.spec.layout, made.context.reading(), made.entry.rows + len(made.letters), guess=False
@@ -200,7 +204,7 @@ def _land_oulad(
         step.close()
     settled = settle_all(task, found, letters, owned=owned)
     if wanted.name in tables:
-        tables[wanted.name] = pa.Table.from_batches(kept_batches(found, settled.gone), found.schema)
+        tables[wanted.name] = pa.Table.from_batches(found.staged_file.kept(settled.gone), found.schema)
     landed = Landed(wanted.name, task.inputs, found.staging, found.schema, task.layout, settled.counts, letters)
     return _with_hopeless(landed, mended), tables
 

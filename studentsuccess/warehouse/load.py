@@ -140,7 +140,7 @@ def refuse_other_kind(connection: DuckDBPyConnection, names: Iterable[str], kind
         entry = find_dataset(connection, name)
         if entry is not None and entry.kind != kind:
             raise UsageError(
-                f"`{name}` is a {entry.kind} table in this workspace, and this would replace it",
+                f"`{name}` in this workspace was loaded as `{entry.kind}`, and this would replace it",
                 "give the new one another name: `--name NAME`",
             )
 

@@ -1,4 +1,4 @@
-"""`raw.<dataset>`: a view of each dataset's Parquet file, so that a table stands on the disk once.
+"""`raw.<dataset>`: a view of each dataset's Parquet files, so that a table stands on the disk once.
 
 A view can only be made when its file is in place, and that is after the COMMIT. So views are derived: made from
 `ops.dataset` after the files, and by the next command that writes when they are missing, outdated, or when the
@@ -16,22 +16,24 @@ from duckdb import DuckDBPyConnection
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.warehouse.sql import identifier, literal, statement
 
+FILES = "data*.parquet"
+
 
 def refresh_views(workspace: Workspace, connection: DuckDBPyConnection) -> None:
     """Make the views that `ops.dataset` asks for and that are not as it says."""
     have = dict(connection.execute(statement("raw_views")).fetchall())
     for name, run_id, path in connection.execute(statement("dataset_files")).fetchall():
-        file = workspace.root / path
-        mark = f"run {run_id} in {file}"
-        if have.get(name) != mark and file.is_file():
-            _make(connection, name, file, mark)
+        folder = workspace.root / path
+        mark = f"run {run_id} in {folder}"
+        if have.get(name) != mark and folder.is_dir():
+            _make(connection, name, folder, mark)
 
 
-def _make(connection: DuckDBPyConnection, name: str, file: Path, mark: str) -> None:
-    view = f"raw.{identifier(name)}"
+def _make(connection: DuckDBPyConnection, name: str, folder: Path, mark: str) -> None:
+    view, files = f"raw.{identifier(name)}", literal(str(folder / FILES))
     connection.execute("BEGIN TRANSACTION")
     try:
-        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM read_parquet({literal(str(file))})")  # noqa: S608
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM read_parquet({files})")  # noqa: S608
         connection.execute(f"COMMENT ON VIEW {view} IS {literal(mark)}")
         connection.execute("COMMIT")
     except duckdb.Error:

@@ -40,9 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`words`: every command that does something. `group`: every bare group without a default. `place`: all of them."""
     found = everything()
     commands = [words for words, one in found.items() if not hasattr(one, "commands")]
-    groups = [
-        words for words, one in found.items() if hasattr(one, "commands") and not one.invoke_without_command
-    ]
+    groups = [words for words, one in found.items() if hasattr(one, "commands") and not one.invoke_without_command]
     for name, cases in (("words", commands), ("group", groups), ("place", list(found))):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, cases, ids=[" ".join(("ss", *case)) for case in cases])

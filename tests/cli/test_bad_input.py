@@ -55,7 +55,9 @@ REFUSED = {
     "header only": Case(HEADER, ("bad.csv: 0 data rows",)),
     "header only without a line end": Case(HEADER.rstrip(), ("bad.csv: 0 data rows",)),
     "header only, compressed": Case(gzip.compress(HEADER), ("bad.csv: 0 data rows",)),
-    "UTF-16 without its mark": Case(WIDE.encode("utf-16-le"), ("looks like UTF-16; use --encoding", "--encoding utf-16")),
+    "UTF-16 without its mark": Case(
+        WIDE.encode("utf-16-le"), ("looks like UTF-16; use --encoding", "--encoding utf-16")
+    ),
     "big-endian UTF-16 without its mark": Case(WIDE.encode("utf-16-be"), ("looks like UTF-16; use --encoding",)),
     "latin-1": Case(LATIN, ("line 2, byte 8: not valid UTF-8 (0xE9)", "--encoding latin-1")),
     "latin-1 far down": Case(
@@ -67,7 +69,8 @@ REFUSED = {
         HEADER + b'1,2,a\n2,3,"b\n' + GOOD, ('line 3: a quote (") is opened here and never closed',)
     ),
     "a field of 3 MB": Case(
-        HEADER + b"1,2," + b"x" * 3_000_000 + b"\n", ("line 2: a record is longer than the limit of 2 MB", "etl.max_record")
+        HEADER + b"1,2," + b"x" * 3_000_000 + b"\n",
+        ("line 2: a record is longer than the limit of 2 MB", "etl.max_record"),
     ),
     "duplicate header": Case(b"id,score,score\n1,2,3\n", ("line 1: the header has `score` twice",)),
     "header that differs in case": Case(b"id,score,Score\n1,2,3\n", ("`Score` beside `score`",)),
@@ -235,7 +238,9 @@ def test_a_bad_row_goes_to_the_dead_letters_with_its_line(
 
 def test_a_decimal_comma_is_named(cli: Any, workspace: Path) -> None:
     (workspace / "marks.csv").write_bytes(b"id;score\n" + b"1;3,5\n" * 50)
-    assert "`score` is text, because its numbers are written with a comma, such as `3,5`" in cli("etl", "marks.csv").stderr
+    assert (
+        "`score` is text, because its numbers are written with a comma, such as `3,5`" in cli("etl", "marks.csv").stderr
+    )
 
 
 def test_null_texts_are_nulls(cli: Any, workspace: Path, tables: Callable[[Path], dict[str, Any]]) -> None:

@@ -73,9 +73,7 @@ def test_a_changed_file_replaces_its_dataset(cli: Any, workspace: Path, tables: 
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["into nothing", "already loaded"])
-def test_a_dry_run_changes_no_byte(
-    cli: Any, workspace: Path, every_byte: Bytes, before: bool, something: Any
-) -> None:
+def test_a_dry_run_changes_no_byte(cli: Any, workspace: Path, every_byte: Bytes, before: bool) -> None:
     put(workspace, marks=HEADER + ROWS)
     if before:
         loaded(cli, "marks.csv")
@@ -138,7 +136,7 @@ def test_stdin_is_a_file(cli: Any, workspace: Path, tables: Tables) -> None:
     assert tables(workspace)["raw.piped"] == [(1, 2, "a")]
 
 
-def test_stdin_through_a_real_pipe(run_ss: Any, workspace: Path) -> None:
+def test_stdin_through_a_real_pipe(run_ss: Any) -> None:
     done = run_ss("etl", "-", "-f", "json", input=HEADER + "1,2,a\n")
     assert done.returncode == 0
     assert json.loads(done.stdout)["tables"]["stdin"]["kept"] == 1
@@ -204,7 +202,9 @@ def test_the_demo_is_loaded_but_for_its_planted_rows(demo_once: Path, tables: Ta
     assert len(dead) == len(planted)
     receipt = json.loads((demo_once / "inputs/demo/truth/request.json").read_text("utf-8"))
     good = {Path(file["path"]).stem: file["rows"] for file in receipt["files"]}
-    assert {name: one["kept"] for name, one in found["tables"].items()} == {name: good[name] for name in found["tables"]}
+    assert {name: one["kept"] for name, one in found["tables"].items()} == {
+        name: good[name] for name in found["tables"]
+    }
     assert len(tables(demo_once)["core.activity"]) == good["studentVle"]
 
 
@@ -224,12 +224,13 @@ def test_the_demo_twice_is_already_loaded(cli: Any, demo: Path, tables: Tables) 
     assert tables(demo) == before
 
 
-def test_the_demo_of_an_old_variable_is_the_same(cli: Any, workspace: Path) -> None:
+def test_the_demo_of_an_old_variable_is_the_same(cli: Any) -> None:
     found = loaded(cli, "-n", env={"PIPELINE_DEMO_MODE": "true"})
     assert found["plan"] == "etl --demo"
 
 
-def test_kind_auto_says_what_it_saw_and_table_overrules_it(cli: Any, demo: Path) -> None:
+@pytest.mark.usefixtures("demo")
+def test_kind_auto_says_what_it_saw_and_table_overrules_it(cli: Any) -> None:
     auto = loaded(cli, "inputs/demo", "-n")
     assert auto["kind"] == "oulad"
     assert "the headers are those of OULAD" in auto["why"]

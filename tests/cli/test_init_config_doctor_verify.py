@@ -49,7 +49,7 @@ def test_init_into_a_file_is_refused(cli: Any, workspace: Path, told: Callable[[
     assert cli("init", "school").exit_code == 2
 
 
-def test_what_init_says_comes_next_works(cli: Any, workspace: Path) -> None:
+def test_what_init_says_comes_next_works(cli: Any) -> None:
     done = cli("init", "school")
     assert "`ss etl --demo -w school`" in done.stderr
     assert cli("etl", "--demo", "-w", "school", "-n").exit_code == 0
@@ -82,13 +82,20 @@ def test_doctor_shows_budget_disk_and_workspace(cli: Any, demo: Path, every_byte
     done = cli("doctor", "-f", "json")
     assert done.exit_code == 0
     topics = {one["topic"]: one["value"] for one in json.loads(done.stdout)["checks"]}
-    assert {"program", "python", "ss command", "memory", "processors", "workspace", "disk", "warehouse"} <= topics.keys()
+    assert {
+        "program",
+        "python",
+        "ss command",
+        "memory",
+        "processors",
+        "workspace",
+        "disk",
+        "warehouse",
+    } <= topics.keys()
     assert every_byte(demo) == before
 
 
-def test_doctor_says_how_to_make_ours_win(
-    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_doctor_says_how_to_make_ours_win(cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ss", "ss.exe"):
         (tmp_path / name).write_text("#!/bin/sh\n", "utf-8")
         (tmp_path / name).chmod(0o755)
@@ -107,9 +114,7 @@ def test_verify_of_nothing_is_well(cli: Any) -> None:
     assert verified(cli, 0) == []
 
 
-def test_verify_of_an_untouched_workspace_is_well_and_changes_nothing(
-    cli: Any, demo: Path, every_byte: Bytes
-) -> None:
+def test_verify_of_an_untouched_workspace_is_well_and_changes_nothing(cli: Any, demo: Path, every_byte: Bytes) -> None:
     before = every_byte(demo)
     assert verified(cli, 0) == []
     assert every_byte(demo) == before
@@ -139,7 +144,8 @@ def test_verify_finds_a_missing_dataset(cli: Any, dataset: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [0, 1], ids=["the first line", "the last line"])
-def test_verify_finds_a_deleted_ledger_line(cli: Any, dataset: Path, demo: Path, line: int) -> None:
+@pytest.mark.usefixtures("dataset")
+def test_verify_finds_a_deleted_ledger_line(cli: Any, demo: Path, line: int) -> None:
     ledger = demo / "logs/ledger.jsonl"
     lines = ledger.read_text("utf-8").splitlines(keepends=True)
     ledger.write_text("".join(lines[:line] + lines[line + 1 :]), "utf-8")

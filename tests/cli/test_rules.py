@@ -56,9 +56,7 @@ def test_the_version_is_one_line(cli: Any) -> None:
     assert cli("--version").stdout == f"ss {__version__}\n"
 
 
-def test_a_misspelt_option_suggests_the_nearest(
-    cli: Any, words: Words, tree: Tree, told: Callable[[str], Any]
-) -> None:
+def test_a_misspelt_option_suggests_the_nearest(cli: Any, words: Words, tree: Tree, told: Callable[[str], Any]) -> None:
     for name in long_names(tree[words]):
         done = cli(*words, f"{name}{name[-1]}")
         assert (done.exit_code, done.stdout) == (2, "")
@@ -74,9 +72,7 @@ def test_a_misspelt_command_suggests_the_nearest(cli: Any, place: Words, told: C
         assert f"`{' '.join(('ss', *place))}`" in told(done.stderr).hint
 
 
-def test_a_misspelt_choice_suggests_the_nearest(
-    cli: Any, words: Words, tree: Tree, told: Callable[[str], Any]
-) -> None:
+def test_a_misspelt_choice_suggests_the_nearest(cli: Any, words: Words, tree: Tree, told: Callable[[str], Any]) -> None:
     for param in options(tree[words]):
         for choice in getattr(param.type, "choices", ()):
             value = str(getattr(choice, "value", choice))

@@ -88,8 +88,9 @@ def offline(tmp_path: Path, clean_env: dict[str, str]) -> dict[str, str]:
     return {"PYTHONPATH": path, "TRIED": str(tmp_path / "tried")}
 
 
+@pytest.mark.usefixtures("demo")
 def test_no_command_reaches_for_the_network(
-    run_ss: Any, demo: Path, tmp_path: Path, offline: dict[str, str], words: Words, something: Any
+    run_ss: Any, tmp_path: Path, offline: dict[str, str], words: Words, something: Any
 ) -> None:
     done = run_ss(*something(words), env=offline)
     assert done.returncode == 0, done.stderr
@@ -107,11 +108,8 @@ def test_the_network_is_really_blocked_in_these_tests(
 
 @pytest.mark.parametrize("name", ["ss", "studentsuccess"])
 def test_both_names_are_the_same_program(name: str) -> None:
-    from importlib.metadata import PackageNotFoundError, entry_points
-
     import tomllib
 
     root = Path(__file__).resolve().parents[2]
     scripts = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
     assert scripts[name] == "studentsuccess.__main__:main"
-    del PackageNotFoundError, entry_points

@@ -67,8 +67,9 @@ def screen(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
+@pytest.mark.usefixtures("demo")
 def test_json_is_one_document_on_stdout(
-    cli: Any, demo: Path, words: Words, something: Something, document: Callable[[str], Any]
+    cli: Any, words: Words, something: Something, document: Callable[[str], Any]
 ) -> None:
     done = cli(*something(words), "-f", "json", "--no-input")
     assert isinstance(document(done.stdout), dict)
@@ -85,16 +86,16 @@ def test_json_is_nothing_at_all_when_there_is_no_result(cli: Any, workspace: Pat
         assert (done.exit_code, done.stdout) == (2, "")
 
 
-def test_csv_is_a_table_that_python_reads(cli: Any, demo: Path, words: Words, something: Something) -> None:
+@pytest.mark.usefixtures("demo")
+def test_csv_is_a_table_that_python_reads(cli: Any, words: Words, something: Something) -> None:
     import csv
 
     rows = list(csv.reader(cli(*something(words), "-f", "csv").stdout.splitlines()))
     assert len({len(row) for row in rows}) == 1
 
 
-def test_quiet_leaves_stderr_empty_where_all_is_well(
-    cli: Any, demo: Path, words: Words, something: Something
-) -> None:
+@pytest.mark.usefixtures("demo")
+def test_quiet_leaves_stderr_empty_where_all_is_well(cli: Any, words: Words, something: Something) -> None:
     cli(*something(words))
     loud, quiet = cli(*something(words)), cli(*something(words), "-q")
     assert quiet.stdout == loud.stdout
@@ -102,9 +103,8 @@ def test_quiet_leaves_stderr_empty_where_all_is_well(
 
 
 @pytest.mark.parametrize("steering", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}, {"GITHUB_ACTIONS": "true"}])
-def test_nothing_escapes_into_a_pipe(
-    run_ss: Any, demo: Path, place: Words, something: Something, steering: dict[str, str]
-) -> None:
+@pytest.mark.usefixtures("demo")
+def test_nothing_escapes_into_a_pipe(run_ss: Any, place: Words, something: Something, steering: dict[str, str]) -> None:
     for call in ((*place, "-h"), something(place), (*place, "--nonsense")):
         done = run_ss(*call, env=steering)
         assert ESCAPE not in done.stdout + done.stderr
@@ -112,7 +112,8 @@ def test_nothing_escapes_into_a_pipe(
 
 @posix
 @pytest.mark.parametrize("plain", PLAIN, ids=lambda env: next(iter(env)))
-def test_a_terminal_that_wants_no_colour_gets_none(terminal: Any, demo: Path, plain: dict[str, str]) -> None:
+@pytest.mark.usefixtures("demo")
+def test_a_terminal_that_wants_no_colour_gets_none(terminal: Any, plain: dict[str, str]) -> None:
     for call in (("-h",), ("etl", "inputs/demo/studentInfo.csv"), ("config", "show"), ("elt",)):
         with terminal(*call, env=plain) as spawned:
             assert ESCAPE not in to_the_end(spawned)[1]
@@ -128,7 +129,8 @@ def test_a_terminal_gets_panels_and_colour(terminal: Any) -> None:
 
 
 @posix
-def test_a_narrow_terminal_folds_a_table_and_cuts_nothing(terminal: Any, demo: Path) -> None:
+@pytest.mark.usefixtures("demo")
+def test_a_narrow_terminal_folds_a_table_and_cuts_nothing(terminal: Any) -> None:
     with terminal("config", "show", columns=48) as spawned:
         narrow = screen(to_the_end(spawned)[1])
     with terminal("config", "show", columns=200) as spawned:
@@ -147,7 +149,7 @@ def test_on_a_terminal_every_part_of_a_load_is_seen(terminal: Any) -> None:
     assert "studentVle" in screen(text).rsplit("loading into the warehouse", 1)[1]
 
 
-def test_a_silent_step_still_speaks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_step_still_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
     from studentsuccess.cli import progress
@@ -207,7 +209,9 @@ def test_a_question_without_a_terminal_names_the_flag(monkeypatch: pytest.Monkey
     assert Output(yes=True).confirm("delete 3 files?")
 
 
-@pytest.mark.parametrize(("answer", "meant"), [("y\n", True), ("YES\n", True), ("\n", False), ("no\n", False), ("", False)])
+@pytest.mark.parametrize(
+    ("answer", "meant"), [("y\n", True), ("YES\n", True), ("\n", False), ("no\n", False), ("", False)]
+)
 def test_a_question_takes_only_a_yes_for_a_yes(
     answer: str, meant: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,9 +241,11 @@ def test_a_reader_that_has_enough_ends_it_quietly(
     for call in calls:
         reader, writer = os.pipe()
         os.close(reader)
-        command = [sys.executable, "-m", "studentsuccess", *call, "-q"] if "-h" not in call else [
-            sys.executable, "-m", "studentsuccess", *call
-        ]
+        command = (
+            [sys.executable, "-m", "studentsuccess", *call, "-q"]
+            if "-h" not in call
+            else [sys.executable, "-m", "studentsuccess", *call]
+        )
         command = [word for word in command if not ("--version" in call and word == "-q")]
         done = subprocess.run(
             command, cwd=demo, env=clean_env, stdout=writer, stderr=subprocess.PIPE, text=True, check=False

@@ -119,11 +119,12 @@ def test_rows_of_parquet_are_found_again(tmp_path: Path) -> None:
     assert places == [(1, '{"n": 0}'), (5, '{"n": 4}'), (10, '{"n": 9}')]
 
 
-def test_a_parquet_file_cut_off_in_its_data_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
+def test_a_parquet_file_that_is_damaged_in_its_data_is_named(tmp_path: Path, compression: str) -> None:
     path = tmp_path / "t.parquet"
-    pq.write_table(pa.table({"n": list(range(50_000))}), path, compression="none", use_dictionary=False)
+    pq.write_table(pa.table({"n": list(range(50_000))}), path, compression=compression, use_dictionary=False)
     data = bytearray(path.read_bytes())
-    data[100:2_000] = b"\xff" * 1_900
+    data[4:2_000] = b"\xff" * 1_996
     path.write_bytes(data)
     with pytest.raises(ContractError, match=r"^t\.parquet: is a damaged Parquet file"):
         _stream(path, rows=100_000)

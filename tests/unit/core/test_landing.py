@@ -28,26 +28,28 @@ from studentsuccess.core.landing import (
     Settled,
     SourceBooks,
     Task,
-    kept_batches,
     run_pass,
     settle_all,
-    staged_batches,
-    write_parquet,
 )
 from studentsuccess.core.layout import Column, Fault, Layout, Verdict
 from studentsuccess.core.origin import Origin
 from studentsuccess.core.parallel import Engine
 from studentsuccess.core.reporter import SilentStep
+from studentsuccess.core.staged import write_parquet
 from studentsuccess.core.stream import Input, StreamSettings, find_records
 from studentsuccess.errors import SsError
 
 EXAMPLES = 2_000 if os.environ.get("SS_TEST_FULL") == "1" else 150
-LAYOUT = Layout((Column("id", Kind.INTEGER, required=True), Column("v", Kind.DECIMAL), Column("t", Kind.TEXT)), ("", "NA"))
+LAYOUT = Layout(
+    (Column("id", Kind.INTEGER, required=True), Column("v", Kind.DECIMAL), Column("t", Kind.TEXT)), ("", "NA")
+)
 SAME = "the same id with different contents"
 # Good rows with few ids, rows that can't stay, blank lines, and records of two lines.
 PIECES = st.one_of(
     st.tuples(st.integers(0, 4), st.integers(0, 1)).map(lambda pair: f"{pair[0]},{pair[1]},x"),
-    st.sampled_from(["x,1,y", "1,nan,z", ",1,q", "1", "1,2,3,4", "", '3,1,"two\nlines"', '2,0,"a ""b"""', '9,1,st"ray']),
+    st.sampled_from(
+        ["x,1,y", "1,nan,z", ",1,q", "1", "1,2,3,4", "", '3,1,"two\nlines"', '2,0,"a ""b"""', '9,1,st"ray']
+    ),
 )
 FILES = st.lists(st.lists(PIECES, max_size=14), min_size=1, max_size=3)
 
@@ -92,7 +94,7 @@ def _land(folder: Path, task: Task) -> Result:
     letters.temp.unlink(missing_ok=True)
     found = run_pass(task, folder / "staging.arrow", letters, step)
     settled = settle_all(task, found, letters)
-    rows = [tuple(row.values()) for batch in kept_batches(found, settled.gone) for row in batch.to_pylist()]
+    rows = [tuple(row.values()) for batch in found.staged_file.kept(settled.gone) for row in batch.to_pylist()]
     written = list(read_dead_letters(letters.temp)) if letters.count else []
     assert len(written) == letters.count
     return Result(settled, rows, [(w.source, w.reject.line, w.reject.column, w.reject.raw) for w in written], step)
@@ -240,7 +242,9 @@ def test_a_dirty_table_gives_exactly_its_truth(tmp_path: Path, block: int) -> No
     result = _land(tmp_path, task)
     totals, truth = dirty.read_totals(path.with_suffix(".truth.csv")), dirty.read_truth(path.with_suffix(".truth.csv"))
     assert result.counts == Counts(totals.read, totals.kept, totals.rejected, totals.duplicate)
-    assert [(line, column, raw) for _, line, column, raw in result.letters] == [(t.line, t.column, t.raw) for t in truth]
+    assert [(line, column, raw) for _, line, column, raw in result.letters] == [
+        (t.line, t.column, t.raw) for t in truth
+    ]
     for name, wanted in totals.sums.items():
         place = dirty.COLUMNS.index(name)
         assert sum(int(str(row[place])) for row in result.rows if row[place] is not None) == wanted
@@ -303,7 +307,7 @@ def test_rows_that_are_there_already_are_neither_counted_nor_thrown_out(tmp_path
     found = run_pass(task, tmp_path / "s.arrow", letters, SilentStep())
     settled = settle_all(task, found, letters, owned=2)
     assert settled.counts == Counts(4, 1, 2, 1)
-    assert [row["id"] for batch in kept_batches(found, settled.gone) for row in batch.to_pylist()] == [1, 2, 3]
+    assert [row["id"] for batch in found.staged_file.kept(settled.gone) for row in batch.to_pylist()] == [1, 2, 3]
     assert Counter(one.source for one in read_dead_letters(letters.temp)) == {"more.csv": 2}
 
 
@@ -313,17 +317,19 @@ def test_an_empty_table_has_empty_books_and_its_columns(tmp_path: Path) -> None:
     found = run_pass(task, tmp_path / "s.arrow", letters, SilentStep())
     settled = settle_all(task, found, letters)
     assert (settled.counts, letters.count, letters.temp.exists()) == (Counts(), 0, False)
-    assert write_parquet(kept_batches(found, settled.gone), found.schema, tmp_path / "x" / "data.parquet") == 0
+    assert write_parquet(found.staged_file, settled.gone, found.schema, [tmp_path / "x" / "data.parquet"]) == 0
     assert pq.read_schema(tmp_path / "x" / "data.parquet").names == ["id", "v", "t"]
 
 
-def test_a_parquet_file_holds_every_kept_row_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [1, 2])
+def test_the_parquet_files_hold_every_kept_row_in_order(tmp_path: Path, files: int) -> None:
     source = _input(tmp_path / "a.csv", "".join(f"{n},0.25,{'xy' * (n % 3)}\n" for n in range(5_000)))
     task = _task([source], 1 << 12, keys=("id",), unique=True, drop=True)
     found = run_pass(task, tmp_path / "s.arrow", DeadLetters(tmp_path / "p", tmp_path / "d"), SilentStep())
     gone = np.array([0, 17, 4_999])
-    assert write_parquet(kept_batches(found, gone), found.schema, tmp_path / "data.parquet") == 4_997
-    read = pq.read_table(tmp_path / "data.parquet")
+    targets = [tmp_path / "data.parquet", tmp_path / "data_2.parquet"][:files]
+    assert write_parquet(found.staged_file, gone, found.schema, targets) == 4_997
+    read = pa.concat_tables(pq.read_table(target) for target in targets)
     assert read.column("id").to_pylist() == [n for n in range(5_000) if n not in gone]
     assert read.column("t")[0].as_py() == "xy"
 
@@ -331,7 +337,7 @@ def test_a_parquet_file_holds_every_kept_row_in_order(tmp_path: Path) -> None:
 def test_the_staging_file_can_be_read_by_columns(tmp_path: Path) -> None:
     task = _task([_input(tmp_path / "a.csv", "1,1,x\n2,2,y\n")], keys=("id",), unique=True)
     found = run_pass(task, tmp_path / "s.arrow", DeadLetters(tmp_path / "p", tmp_path / "d"), SilentStep())
-    assert [batch.to_pylist() for batch in staged_batches(found.staging, ["t"])] == [[{"t": "x"}, {"t": "y"}]]
+    assert [batch.to_pylist() for batch in found.staged_file.batches(["t"])] == [[{"t": "x"}, {"t": "y"}]]
 
 
 def test_books_that_do_not_add_up_are_refused_as_a_defect_of_ours() -> None:
