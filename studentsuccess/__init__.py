@@ -1,3 +1,34 @@
 """Student Success: who needs help, why, and what helping is worth."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from studentsuccess.api import etl, etl_generated, etl_mended, verify
+    from studentsuccess.errors import ExitCode, SsError
+
+# Where each public name lives: imported when it is first used, so that `ss --help` pays for none of them.
+_PLACES = {
+    "etl": "studentsuccess.api",
+    "etl_generated": "studentsuccess.api",
+    "etl_mended": "studentsuccess.api",
+    "verify": "studentsuccess.api",
+    "ExitCode": "studentsuccess.errors",
+    "SsError": "studentsuccess.errors",
+}
+__all__ = ["ExitCode", "SsError", "__version__", "etl", "etl_generated", "etl_mended", "verify"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -14,8 +15,13 @@ def main() -> None:
         os.environ.setdefault(name, "1")
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     _keep_freed_memory()
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if usual:  # a Ctrl-C while modules load ends the process at once, without a traceback
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from studentsuccess.cli.app import run_process
 
+    if usual:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(run_process())
 
 

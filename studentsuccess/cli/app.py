@@ -89,6 +89,8 @@ def run_process() -> int:
         return _flushed(int(end.code or 0) if not isinstance(end.code, str) else 1)
     except (BrokenPipeError, PipeClosed):
         return _broken_pipe()
+    except OSError as problem:
+        return _undelivered(problem)
     except KeyboardInterrupt:
         out.interrupted()
         return int(ExitCode.INTERRUPTED)
@@ -106,10 +108,21 @@ def _flushed(code: int) -> int:
     if type(sys.stdout).__name__ == "PacifyFlushWrapper":
         return int(ExitCode.BROKEN_PIPE)
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         return _broken_pipe()
+    except OSError as problem:
+        return _undelivered(problem, code)
     return code
+
+
+def _undelivered(problem: OSError, code: int = 0) -> int:
+    """Help or a result that could not be written, to a full disk for example; said once."""
+    _broken_pipe()
+    if not code:
+        out.Output().error(out.undeliverable(problem))
+    return code or int(ExitCode.STORAGE)
 
 
 def _broken_pipe() -> int:

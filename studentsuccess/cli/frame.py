@@ -208,6 +208,7 @@ class PipeClosed(BaseException):
 
 
 def _storage(problem: OSError) -> SsError:
+    """What the system refused, in our words."""
     where = f"{problem.filename}: " if problem.filename else ""
     return SsError(
         f"{where}{(problem.strerror or 'storage failed').lower()}",

@@ -9,11 +9,12 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TextIO
 
-from studentsuccess.errors import SsError, UsageError
+from studentsuccess.errors import SsError, StorageError, UsageError
 
 GAP = "  "
 LEAST_WIDTH = 14
@@ -42,21 +43,21 @@ def fancy() -> bool:
     """Colour, panels and moving bars: only where both streams are terminals and nobody asked for plain."""
     if any(os.environ.get(name) for name in NO_COLOUR_WHEN) or os.environ.get("TERM") == "dumb":
         return False
-    return _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
+    return is_terminal(sys.stdout) and is_terminal(sys.stderr)
 
 
-def _is_terminal(stream: TextIO) -> bool:
-    return bool(stream) and not stream.closed and stream.isatty()
+def is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
 
 
 def typing_is_expected() -> bool:
     """Whether stdin would have to be typed by a person."""
-    return _is_terminal(sys.stdin)
+    return is_terminal(sys.stdin)
 
 
 def can_ask() -> bool:
     """Whether a question would reach a person."""
-    return _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
 @dataclass
@@ -73,15 +74,15 @@ class Output:
     def result(self, document: Mapping[str, object], table: Table) -> None:
         """The one result of a command, as JSON, CSV or a table."""
         if self.shape is Shape.JSON:
-            _write(sys.stdout, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+            _deliver(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
         elif self.shape is Shape.CSV:
-            _write(sys.stdout, _as_csv(table))
+            _deliver(_as_csv(table))
         else:
-            _write(sys.stdout, _as_text(table))
+            _deliver(_as_text(table))
 
     def note(self, message: str) -> None:
         if not self.quiet:
-            _write(sys.stderr, harmless(message) + "\n")
+            tell(harmless(message) + "\n")
 
     def detail(self, message: str) -> None:
         """A note for those who asked for more with --verbose."""
@@ -101,34 +102,34 @@ class Output:
             return True
         if self.no_input or not can_ask():
             raise UsageError(f"{question}: needs a yes, and nobody can be asked here", f"say it with `{flag}`")
-        _write(sys.stderr, f"{question} [y/N] ")
+        tell(f"{question} [y/N] ")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _say(kind: str, message: str, hint: str) -> None:
-    _write(sys.stderr, f"ss: {kind}: {harmless(message)}\n" + (f"hint: {harmless(hint)}\n" if hint else ""))
+    tell(f"ss: {kind}: {harmless(message)}\n" + (f"hint: {harmless(hint)}\n" if hint else ""))
 
 
 def interrupted(word: str = "interrupted") -> None:
     """The one line after Ctrl-C or a termination."""
-    _write(sys.stderr, f"ss: {word}; nothing half-done was kept\n")
+    tell(f"ss: {word}; nothing half-done was kept\n")
 
 
 def trace(problem: BaseException) -> None:
     """The traceback, for those who set SS_DEBUG=1."""
     import traceback
 
-    _write(sys.stderr, "".join(traceback.format_exception(problem)))
+    tell("".join(traceback.format_exception(problem)))
 
 
 def usage(help_text: str) -> None:
     """Help that nobody asked for goes to stderr."""
-    _write(sys.stderr, help_text + "\n")
+    tell(help_text + "\n")
 
 
 def emit(text: str) -> None:
     """Help or a version that was asked for goes to stdout."""
-    _write(sys.stdout, text + "\n")
+    _deliver(text + "\n")
 
 
 def harmless(text: str) -> str:
@@ -136,6 +137,31 @@ def harmless(text: str) -> str:
     return "".join(mark if mark.isprintable() or mark in "\n\t" else repr(mark)[1:-1] for mark in str(text)).replace(
         "\n", " "
     )
+
+
+def tell(text: str) -> None:
+    """Words on stderr. Where nobody can be told, that is no reason to fail."""
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):
+            _write(sys.stderr, text)
+
+
+def _deliver(text: str) -> None:
+    """Data on stdout. Where it can't go the command has failed."""
+    if sys.stdout is None:
+        raise StorageError("stdout is closed, and there is a result to write", "send it somewhere: `ss … > FILE`")
+    try:
+        _write(sys.stdout, text)
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise undeliverable(problem) from None
+
+
+def undeliverable(problem: OSError) -> SsError:
+    """What to say when stdout takes no more."""
+    reason = (problem.strerror or "it takes no more").lower()
+    return StorageError(f"stdout can't be written: {reason}", "send it where there is space: `ss … > FILE`")
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -169,7 +195,7 @@ def _as_text(table: Table) -> str:
 
 def _fitted(widths: list[int], right: Sequence[bool]) -> list[int]:
     """Column widths for the window that they are shown in: the widest texts give way, numbers never."""
-    if not _is_terminal(sys.stdout):
+    if not is_terminal(sys.stdout):
         return widths
     room, fitted = shutil.get_terminal_size().columns, list(widths)
     while sum(fitted) + len(GAP) * (len(fitted) - 1) > room:

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from studentsuccess.cli.output import Output, fancy, harmless
+from studentsuccess.cli.output import Output, fancy, harmless, is_terminal, tell
 from studentsuccess.core.reporter import SilentStep, Step
 
 # A person at a terminal is never left without a word for longer; a log needs fewer.
@@ -87,7 +87,7 @@ class _PlainStep:
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
         self._ended = threading.Event()
-        self._every = TERMINAL_SECONDS if sys.stderr.isatty() else LOG_SECONDS
+        self._every = TERMINAL_SECONDS if is_terminal(sys.stderr) else LOG_SECONDS
         self._voice = threading.Thread(target=self._speak, name="ss-progress", daemon=True)
 
     def start(self) -> None:
@@ -95,8 +95,7 @@ class _PlainStep:
 
     def _speak(self) -> None:
         while not self._ended.wait(self._every):
-            sys.stderr.write(f"{self._pace.name}: {self._pace.told()}\n")
-            sys.stderr.flush()
+            tell(f"{self._pace.name}: {self._pace.told()}\n")
 
     def advance(self, rows: int, *, rejected: int = 0) -> None:
         self._pace.rows += rows

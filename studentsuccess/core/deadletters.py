@@ -71,6 +71,13 @@ class DeadLetters:
 
 def read_dead_letters(path: Path) -> Iterator[DeadLetter]:
     """The rows of a dead-letter file, mended or not."""
+    try:
+        yield from _read(path)
+    except UnicodeDecodeError:
+        raise ContractError(f"{path.name}: not valid UTF-8", "save it again as `CSV UTF-8`") from None
+
+
+def _read(path: Path) -> Iterator[DeadLetter]:
     csv.field_size_limit(1 << 30)
     with path.open(encoding="utf-8-sig", newline="") as source:
         reader = csv.reader(source)
@@ -85,5 +92,5 @@ def read_dead_letters(path: Path) -> Iterator[DeadLetter]:
                     f"{path.name}: line {number}: {len(row)} fields, expected {len(HEADER)}",
                     "mend only the text of the `raw` column, and keep its quotes",
                 )
-            line = int(row[1]) if row[1].isdigit() else number
+            line = int(row[1]) if row[1].isdecimal() else number
             yield DeadLetter(row[0], Reject(line, row[2], row[3], row[4]))

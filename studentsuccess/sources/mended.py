@@ -94,7 +94,8 @@ def prepare(letters: Iterable[DeadLetter], spec: Spec, folder: Path) -> Mended:
                 f"{letter.source}: is no source of this table",
                 "mend only the `raw` column of the dead letters; the others say where a row belongs",
             )
-        if source["format"] == Format.PARQUET or _is_open(letter.reject.raw, source["delimiter"]):
+        of_csv = source["format"] == Format.CSV
+        if source["format"] == Format.PARQUET or (of_csv and _is_open(letter.reject.raw, source["delimiter"])):
             hopeless.append(letter)
             continue
         parts.setdefault(letter.source, _Part()).add(letter.reject)

@@ -23,6 +23,10 @@ class InitPlan:
 def plan(folder: Path) -> InitPlan:
     """See whether a workspace can stand there."""
     place = folder.expanduser()
+    try:
+        place.absolute()
+    except FileNotFoundError:
+        raise UsageError("the current folder is gone", "`cd` into one that is there") from None
     blocking = next((path for path in (place, *place.parents) if path.exists()), None)
     if blocking is not None and not blocking.is_dir():
         said = "is a file" if blocking == place else f"can't be a folder: {blocking} is a file"

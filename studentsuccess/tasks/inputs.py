@@ -40,6 +40,8 @@ def resolved(named: Sequence[str]) -> Iterator[tuple[NamedFile, ...]]:
 
 def _spooled(folder: Path) -> NamedFile:
     """Stdin as a file: its types are decided over the whole of it, so it may be read twice."""
+    if sys.stdin is None:
+        raise UsageError("stdin is closed", "give it a file: `ss etl - < FILE`")
     path = folder / "stdin"
     try:
         with path.open("wb") as sink:

@@ -320,3 +320,86 @@ def test_a_termination_in_the_middle_of_a_load_leaves_nothing(
     assert not any(tables(workspace).values())
     last = (workspace / "logs/ledger.jsonl").read_text("utf-8").splitlines()[-1]
     assert json.loads(last)["code"] == 143
+
+
+def shell(clean_env: dict[str, str], folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """A line of a POSIX shell in which `$SS` is the program: only a shell can close a stream before the start."""
+    env = clean_env | {"SS": f"{sys.executable} -m studentsuccess"}
+    return subprocess.run(
+        ["sh", "-c", line], cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("call", ["-h", "--version", "config show", "verify -f json"])
+def test_a_result_that_finds_no_space_is_a_storage_error(
+    workspace: Path, clean_env: dict[str, str], call: str, told: Callable[[str], Any]
+) -> None:
+    done = shell(clean_env, workspace, f"$SS {call} > /dev/full")
+    assert done.returncode == 6
+    assert told(done.stderr).error == "stdout can't be written: no space left on device"
+
+
+@posix
+def test_a_closed_stream_is_no_defect(workspace: Path, clean_env: dict[str, str], told: Callable[[str], Any]) -> None:
+    without_stdout = shell(clean_env, workspace, "$SS config show >&-")
+    assert without_stdout.returncode == 6
+    assert told(without_stdout.stderr).error.startswith("stdout is closed")
+    without_stderr = shell(clean_env, workspace, "$SS config show 2>&-")
+    assert without_stderr.returncode == 0
+    assert without_stderr.stdout.startswith("key")
+    without_stdin = shell(clean_env, workspace, "$SS etl - <&-")
+    assert without_stdin.returncode == 2
+    assert told(without_stdin.stderr).error == "stdin is closed"
+    assert shell(clean_env, workspace, "$SS elt 2>&- >&-").returncode == 2
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_load_does_not_fail_because_nobody_can_be_told(demo: Path, clean_env: dict[str, str]) -> None:
+    done = shell(clean_env, demo, "$SS etl inputs/demo/studentInfo.csv --name lone -v 2> /dev/full")
+    assert done.returncode == 0
+    assert "lone" in done.stdout
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+class Early:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Early())
+"""
+
+
+@posix
+def test_ctrl_c_while_the_program_starts_shows_no_traceback(
+    tmp_path: Path, workspace: Path, clean_env: dict[str, str]
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(INTERRUPTED_IMPORT, "utf-8")
+    path = os.pathsep.join([str(tmp_path / "site"), clean_env["PYTHONPATH"]])
+    done = shell(clean_env | {"PYTHONPATH": path}, workspace, "$SS doctor; exit $?")
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@posix
+def test_a_step_that_an_interrupt_left_open_is_taken_off_the_screen() -> None:
+    from studentsuccess.cli.output import Output
+    from studentsuccess.cli.progress import TerminalReporter
+    from studentsuccess.core.reporter import SilentStep
+
+    closed: list[str] = []
+
+    class Watched(SilentStep):
+        def close(self, summary: str = "") -> None:
+            closed.append(summary)
+
+    reporter = TerminalReporter(Output())
+    reporter._open = Watched()
+    reporter.close()
+    reporter.close()
+    assert closed == [""]
