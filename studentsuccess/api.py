@@ -1,8 +1,8 @@
 """The same from a notebook or another program: what the commands do, as functions.
 
-    import studentsuccess as ss
-    result = ss.etl(["exports/grades.csv"], workspace="my-school", ids=["student_id"])
-    result.tables["grades"].kept
+import studentsuccess as ss
+result = ss.etl(["exports/grades.csv"], workspace="my-school", ids=["student_id"])
+result.tables["grades"].kept
 """
 
 from __future__ import annotations

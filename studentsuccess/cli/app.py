@@ -15,7 +15,7 @@ from studentsuccess import __version__
 from studentsuccess.cli import output as out
 from studentsuccess.cli.frame import PipeClosed, Terminated
 from studentsuccess.cli.wrong_call import answer
-from studentsuccess.errors import ExitCode
+from studentsuccess.errors import ExitCode, SsError
 
 ClickUsageError: Any = typer.BadParameter.__base__
 MARKUP: Any = "rich" if out.fancy() else None
@@ -30,6 +30,9 @@ class RootGroup(TyperGroup):
         except ClickUsageError as problem:
             answer(problem, self, sys.argv[1:] if args is None else args)
             code = int(ExitCode.USAGE)
+        except SsError as problem:
+            out.Output().error(problem)
+            code = int(problem.code)
         except typer.Abort:
             code = int(ExitCode.INTERRUPTED)
         if code == int(ExitCode.INTERRUPTED):

@@ -43,8 +43,7 @@ class Problem:
         elif self.unknown:
             said = f"unknown {self.unknown} `{self.key}`"
         else:
-            found = "one outside that" if self.expected.startswith(f"{self.found} ") else self.found
-            said = f"`{self.key}` must be {self.expected}; found {found}"
+            said = f"`{self.key}` must be {self.expected}; found {self.found}"
         return f"{self.where}: {said}" + (f"; did you mean `{self.nearest}`?" if self.nearest else "")
 
 

@@ -23,7 +23,7 @@ from studentsuccess.core.staged import HASH, Staged, StagingWriter
 from studentsuccess.core.stream import Hints, Input, StreamSettings, find_records, stream
 
 SAME_ID = "the same id with different contents"
-SETTLE_BYTES = 24 << 20
+SETTLE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)

