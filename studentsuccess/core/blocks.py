@@ -119,8 +119,10 @@ def _refuse_long(block: Block, origin: Origin, quotes: Quotes, limit: int) -> No
     if size - at <= limit:
         return
     records = records_of(block, quoted=bool(quotes.before_slice[-1]))
-    if len(long := np.flatnonzero(records.stops - records.starts > limit)):
-        raise _too_long(origin, int(records.lines[long[0]]), limit)
+    for index in np.flatnonzero(records.ends - records.starts > limit).tolist():
+        start, stop = records.span(index)
+        if stop - start > limit:
+            raise _too_long(origin, records.line(index), limit)
 
 
 def records_of(block: Block, *, quoted: bool) -> Records:

@@ -177,8 +177,8 @@ def _extracted(block: Block, origin: Origin, table: pa.Table, ragged: list[tuple
     def find(record: int) -> tuple[int, str]:
         if not located:
             located.append(locate(block.data, block.first_line))
-            _same_count(len(located[0].starts), table.num_rows + len(ragged), origin)
-        return int(located[0].lines[record]), located[0].raw(block.data, record)
+            _same_count(len(located[0]), table.num_rows + len(ragged), origin)
+        return located[0].place(record)
 
     records = table.num_rows + len(ragged)
     _refuse_cut(block, origin, records, ragged)
@@ -219,22 +219,22 @@ def _slowly(block: Block, origin: Origin, dialect: Dialect, layout: Layout) -> E
     wanted = [dialect.names.index(name) for name in layout.names]
     cells: list[list[str]] = [[] for _ in wanted]
     ragged: list[tuple[int, str]] = []
-    for index in range(len(records.starts)):
-        fields = split(records.raw(block.data, index), dialect.delimiter)
+    for index in range(len(records)):
+        fields = split(records.raw(index), dialect.delimiter)
         if len(fields) != len(dialect.names):
             ragged.append((index, _fields(len(fields), len(dialect.names))))
             continue
         for values, position in zip(cells, wanted, strict=True):
             values.append(fields[position])
-    _refuse_cut(block, origin, len(records.starts), ragged)
+    _refuse_cut(block, origin, len(records), ragged)
     columns = {
         name: null_out(pa.array(values, pa.string()), layout) for name, values in zip(layout.names, cells, strict=True)
     }
     return Extracted(
         columns,
-        len(records.starts),
+        len(records),
         tuple(ragged),
-        lambda record: (int(records.lines[record]), records.raw(block.data, record)),
+        records.place,
     )
 
 

@@ -109,8 +109,8 @@ def extract_json(block: Block, origin: Origin, layout: Layout, names: Sequence[s
     known = frozenset(names)
     cells: dict[str, list[str | None]] = {name: [] for name in layout.names}
     broken: list[tuple[int, str]] = []
-    for index in range(len(records.starts)):
-        found = _object(records.raw(block.data, index), known)
+    for index in range(len(records)):
+        found = _object(records.raw(index), known)
         if isinstance(found, str):
             broken.append((index, found))
             continue
@@ -119,9 +119,9 @@ def extract_json(block: Block, origin: Origin, layout: Layout, names: Sequence[s
     columns = {name: null_out(pa.array(values, pa.string()), layout) for name, values in cells.items()}
     return Extracted(
         columns,
-        len(records.starts),
+        len(records),
         tuple(broken),
-        lambda record: (int(records.lines[record]), records.raw(block.data, record)),
+        records.place,
     )
 
 

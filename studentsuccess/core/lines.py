@@ -98,14 +98,38 @@ def _all_marks(found: Bytes, delimiter: int) -> bool:
 
 @dataclass(frozen=True)
 class Records:
-    """The records of a block: byte ranges without their line ends, and the physical line each starts on."""
+    """The records of a block: where each starts, and the last byte of its line end (or the end of the block).
 
+    Only rejects ask for lines and texts, and they are few: both are worked out for one record at a time.
+    """
+
+    block: bytes
     starts: Positions
-    stops: Positions
-    lines: Positions
+    ends: Positions
+    line_ends: Positions
+    first_line: int
 
-    def raw(self, block: bytes, index: int) -> str:
-        return block[int(self.starts[index]) : int(self.stops[index])].decode("utf-8", "replace")
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def line(self, index: int) -> int:
+        """The physical line on which a record starts."""
+        return self.first_line + int(np.searchsorted(self.line_ends, self.starts[index]))
+
+    def span(self, index: int) -> tuple[int, int]:
+        """The bytes of a record without its line end."""
+        start, stop = int(self.starts[index]), int(self.ends[index])
+        is_crlf = stop > start and self.block[stop - 1 : stop + 1] == b"\r\n"
+        return start, stop - is_crlf
+
+    def raw(self, index: int) -> str:
+        """The text of a record as it stands."""
+        start, stop = self.span(index)
+        return self.block[start:stop].decode("utf-8", "replace")
+
+    def place(self, index: int) -> tuple[int, str]:
+        """What a dead letter needs: line and text."""
+        return self.line(index), self.raw(index)
 
 
 def locate(block: bytes, first_line: int) -> Records:
@@ -121,20 +145,11 @@ def from_ends(block: bytes, view: Bytes, ends: Positions, every: Positions, firs
     if len(block) and (not len(ends) or ends[-1] != len(block) - 1):
         ends = np.append(ends, len(block))
     starts = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1]) if len(ends) else ends
-    stops = _without_line_end(view, starts, ends)
-    on_own_lines = ends is every
-    lines = first_line + (np.arange(len(starts)) if on_own_lines else np.searchsorted(every, starts))
-    filled = stops > starts
-    return Records(starts[filled], stops[filled], lines[filled])
-
-
-def _without_line_end(view: Bytes, starts: Positions, ends: Positions) -> Positions:
-    stops = ends.copy()
-    if not len(view):
-        return stops
-    is_crlf = (view[np.minimum(ends, len(view) - 1)] == LF) & (ends > starts) & (view[np.maximum(ends - 1, 0)] == CR)
-    is_crlf &= ends < len(view)
-    return np.asarray(stops - is_crlf, dtype=np.int64)
+    lengths = ends - starts
+    blank = lengths == 0
+    if b"\r" in block:
+        blank |= (lengths == 1) & (view[np.minimum(starts, len(view) - 1)] == CR) & (ends < len(view))
+    return Records(block, starts[~blank], ends[~blank], every, first_line)
 
 
 def scan_records(block: bytes, delimiter: int) -> tuple[list[int], int]:

@@ -143,9 +143,9 @@ def find_records(given: Input, wanted: Rows, settings: StreamSettings) -> Iterat
         read_blocks(given.origin, delimiter, settings.max_record, settings.block_bytes), given
     ):
         records = records_of(block, quoted=delimiter is not None)
-        count = len(records.starts)
+        count = len(records)
         for record in wanted[(wanted >= offset) & (wanted < offset + count)] - offset:
-            yield int(records.lines[record]), records.raw(block.data, int(record))
+            yield records.place(int(record))
         offset += count
 
 

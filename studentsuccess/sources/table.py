@@ -188,8 +188,8 @@ def _notes(dataset: Dataset, task: Task, settled: Settled, found: Pass, letters:
     name = dataset.name
     if settled.repeats and not task.drop:
         yield (
-            f"{name}: {rows_of(settled.repeats)} repeating an earlier one, kept; say `--id COLUMN` if one identifies"
-            " a row, or `--duplicates drop`"
+            f"{name}: rows that repeat an earlier one: {settled.repeats:,}, all kept; say `--id COLUMN` if"
+            " one identifies a row, or `--duplicates drop`"
         )
     if settled.conflicts:
         yield (

@@ -262,7 +262,7 @@ def test_repeats_without_an_id_are_kept_and_said(cli: Any, workspace: Path) -> N
     (workspace / "marks.csv").write_bytes(HEADER + b"1,2,a\n1,2,a\n")
     done = cli("etl", "marks.csv", "-f", "json")
     assert json.loads(done.stdout)["tables"]["marks"]["kept"] == 2
-    assert "1 row repeating an earlier one, kept" in done.stderr
+    assert "marks: rows that repeat an earlier one: 1, all kept" in done.stderr
 
 
 def test_the_same_file_again_is_already_loaded(

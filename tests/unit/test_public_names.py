@@ -12,7 +12,9 @@ import studentsuccess
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    code = "import sys, studentsuccess; print([m for m in ('pyarrow', 'duckdb', 'numpy', 'pydantic') if m in sys.modules])"
+    code = (
+        "import sys, studentsuccess; print([m for m in ('pyarrow', 'duckdb', 'numpy', 'pydantic') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

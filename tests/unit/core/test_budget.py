@@ -112,18 +112,14 @@ def test_a_host_that_does_not_say_its_memory_is_taken_for_a_small_one(
 
 
 @pytest.mark.parametrize(("quota", "cpus"), [("100000 100000", 1), ("10000 100000", 1), ("150000 100000", 2)])
-def test_a_quota_of_processors_holds(
-    tree: Tree, monkeypatch: pytest.MonkeyPatch, quota: str, cpus: int
-) -> None:
+def test_a_quota_of_processors_holds(tree: Tree, monkeypatch: pytest.MonkeyPatch, quota: str, cpus: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     tree.write("cpu.max", quota)
     assert cpu_limit(tree.root) == (cpus, "cgroup quota")
 
 
 @pytest.mark.parametrize("quota", ["max 100000", "1000000 100000", "", "rubbish"])
-def test_without_a_quota_below_it_the_affinity_decides(
-    tree: Tree, monkeypatch: pytest.MonkeyPatch, quota: str
-) -> None:
+def test_without_a_quota_below_it_the_affinity_decides(tree: Tree, monkeypatch: pytest.MonkeyPatch, quota: str) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7}, raising=False)
     tree.write("cpu.max", quota)
     assert cpu_limit(tree.root) == (3, "host")

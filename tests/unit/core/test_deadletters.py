@@ -16,12 +16,26 @@ from studentsuccess.errors import ContractError, ExitCode
 EXAMPLES = 3_000 if os.environ.get("SS_TEST_FULL") == "1" else 300
 # A carriage return stands in a rejected row only between quotes: elsewhere it ends the row.
 RAW = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=20) | st.sampled_from(
-    ['a,"b', '"a\nb"', '"a\r\nb"', '"x\ry"', "=cmd|'/c calc'!A0", " lead", "tail ", "é,物理", '""', "", "\ufeffx", "a\tb", "\\,\\"]
+    [
+        'a,"b',
+        '"a\nb"',
+        '"a\r\nb"',
+        '"x\ry"',
+        "=cmd|'/c calc'!A0",
+        " lead",
+        "tail ",
+        "é,物理",
+        '""',
+        "",
+        "\ufeffx",
+        "a\tb",
+        "\\,\\",
+    ]
 )
 LETTERS = st.lists(
     st.builds(
         DeadLetter,
-        st.sampled_from(["a.csv", "folder/it's, \"b\".csv"]),
+        st.sampled_from(["a.csv", 'folder/it\'s, "b".csv']),
         st.builds(Reject, st.integers(1, 10**12), st.sampled_from(["", "id", "a, b"]), st.just("not a number"), RAW),
     ),
     min_size=1,
@@ -88,7 +102,7 @@ def _mended(folder: Path, data: str | bytes) -> Path:
 
 
 def test_a_file_that_a_spreadsheet_saved_again_is_read(tmp_path: Path) -> None:
-    path = _mended(tmp_path, "\ufeffsource,line,column,reason,raw\r\na.csv,7,x,why,\"1,2\"\r\n")
+    path = _mended(tmp_path, '\ufeffsource,line,column,reason,raw\r\na.csv,7,x,why,"1,2"\r\n')
     assert list(read_dead_letters(path)) == [DeadLetter("a.csv", Reject(7, "x", "why", "1,2"))]
 
 

@@ -22,7 +22,27 @@ EXAMPLES = 5_000 if os.environ.get("SS_TEST_FULL") == "1" else 400
 NAMES = ("a", "b")
 ORIGIN = Origin(Path("t.csv"), "t.csv")
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
-PIECES = ["a", "1", " ", "é", "\ufeff", ",", ",", "\n", "\n", "\r\n", "\r", '"', '""', '"x"', ',"', '",', '"\n', '"a\nb"', "0x"]
+PIECES = [
+    "a",
+    "1",
+    " ",
+    "é",
+    "\ufeff",
+    ",",
+    ",",
+    "\n",
+    "\n",
+    "\r\n",
+    "\r",
+    '"',
+    '""',
+    '"x"',
+    ',"',
+    '",',
+    '"\n',
+    '"a\nb"',
+    "0x",
+]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
 
@@ -30,7 +50,9 @@ def _layout(*kinds: Kind, nulls: tuple[str, ...] = ("", "NA")) -> Layout:
     return Layout(tuple(Column(name, kind) for name, kind in zip("abc", kinds, strict=False)), nulls)
 
 
-def _extract(text: str, layout: Layout, size: int = 1 << 20, typed: bool = False, delimiter: str = ",") -> list[Extracted]:
+def _extract(
+    text: str, layout: Layout, size: int = 1 << 20, typed: bool = False, delimiter: str = ","
+) -> list[Extracted]:
     data = text.encode()
     chunks = (data[at : at + size] for at in range(0, len(data), size))
     dialect = Dialect(delimiter, layout.names)

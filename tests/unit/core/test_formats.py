@@ -104,9 +104,7 @@ def test_a_column_of_parquet_under_another_kind_is_judged_value_by_value(tmp_pat
     assert [(one.line, one.column) for one in _rejects(parsed)] == [(1, "b"), (2, "n")]
 
 
-@pytest.mark.parametrize(
-    "value", [[1, 2], {"a": 1}, b"raw"], ids=["list", "struct", "binary"]
-)
+@pytest.mark.parametrize("value", [[1, 2], {"a": 1}, b"raw"], ids=["list", "struct", "binary"])
 def test_a_nested_column_of_parquet_is_refused_by_name(tmp_path: Path, value: object) -> None:
     path = _parquet(tmp_path, n=[1], deep=[value])
     with pytest.raises(ContractError, match=r"t\.parquet: column `deep` holds .*, which no table of ours can"):

@@ -32,7 +32,9 @@ class Table:
         path = self._folder / "t.csv"
         data = ("n,v\n" + text).encode()
         path.write_bytes(gzip.compress(data, 9) if packed else data)
-        reading = Reading(StreamSettings(block_bytes=4_096, engine=Engine("serial")), NULLS, tolerance, RejectLimit(share=1))
+        reading = Reading(
+            StreamSettings(block_bytes=4_096, engine=Engine("serial")), NULLS, tolerance, RejectLimit(share=1)
+        )
         places = Places("r", self._folder / "staging", self._folder / "dlq", self._folder / "datasets")
         (dataset,) = group([probe(path, "t.csv")], None, (), None)
         return land(dataset, reading, places, SilentReporter())

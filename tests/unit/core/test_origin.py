@@ -85,7 +85,10 @@ def test_a_second_pass_over_an_origin_reads_and_digests_the_same(tmp_path: Path)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff\0"), min_size=4), size=st.integers(1, 9))
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff\0"), min_size=4),
+    size=st.integers(1, 9),
+)
 def test_characters_cut_by_a_block_are_whole_again(folder: Path, text: str, size: int) -> None:
     for codec, mark in (("utf-8", codecs.BOM_UTF8), ("utf-16-le", codecs.BOM_UTF16_LE)):
         path = _file(folder, mark + text.encode(codec))
@@ -101,9 +104,19 @@ def test_latin_1_is_read_on_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "encoding", "message", "hint"),
     [
-        (TEXT[:40].encode("utf-16-le"), "auto", "t.csv: looks like UTF-16; use --encoding", "`ss etl t.csv --encoding utf-16`"),
+        (
+            TEXT[:40].encode("utf-16-le"),
+            "auto",
+            "t.csv: looks like UTF-16; use --encoding",
+            "`ss etl t.csv --encoding utf-16`",
+        ),
         ("id,name\n1,x\n".encode("utf-16-be"), "auto", "t.csv: looks like UTF-16; use --encoding", "--encoding utf-16"),
-        ("ab\n".encode("utf-16") + b"c", "auto", "t.csv: the last character is not complete utf-16-le", "copy it again"),
+        (
+            "ab\n".encode("utf-16") + b"c",
+            "auto",
+            "t.csv: the last character is not complete utf-16-le",
+            "copy it again",
+        ),
         (b"ab\x81\n", "cp1252", "t.csv: byte 2 is not valid cp1252", "--encoding latin-1"),
         (gzip.compress(TEXT.encode())[:-20], "auto", "t.csv: the compressed file is cut off", "copy it again"),
         (gzip.compress(TEXT.encode())[:12], "auto", "t.csv: the compressed file is cut off", "copy it again"),
@@ -164,7 +177,10 @@ def test_a_file_that_may_not_be_read_is_a_matter_of_storage(tmp_path: Path) -> N
 
 def test_an_input_error_while_reading_is_a_matter_of_storage(tmp_path: Path) -> None:
     path = _file(tmp_path, b"a\n")
-    with pytest.raises(SsError, match=r"t\.csv: can't be read: input/output error") as found, reading(Origin(path, "t.csv")):
+    with (
+        pytest.raises(SsError, match=r"t\.csv: can't be read: input/output error") as found,
+        reading(Origin(path, "t.csv")),
+    ):
         raise OSError(5, "Input/output error", str(path))
     assert found.value.code == ExitCode.STORAGE
 

@@ -116,8 +116,7 @@ def test_a_refusal_that_declines_leaves_the_error() -> None:
 
 def test_an_error_of_the_producer_ends_the_thread_and_is_the_one_that_is_seen() -> None:
     before = threading.active_count()
-    with pytest.raises(LookupError, match="mine"), OrderedWriter(lambda _: None) as writer:
-        writer.put(1)
+    with pytest.raises(LookupError, match="mine"), OrderedWriter(lambda _: None):
         raise LookupError("mine")
     assert threading.active_count() == before
 

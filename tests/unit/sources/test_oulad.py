@@ -142,14 +142,24 @@ def test_the_three_dialects_are_one_export(lander: Lander) -> None:
     found = {}
     for name, write in DIALECTS.items():
         landed = lander(export(), write)
-        found[name] = ({table: rows.to_pylist() for table, rows in landed.tables.items()}, _clicks(landed), landed.counts())
+        found[name] = (
+            {table: rows.to_pylist() for table, rows in landed.tables.items()},
+            _clicks(landed),
+            landed.counts(),
+        )
         assert landed.notes == ()
     assert found["official"] == found["bare"] == found["qmark"]
     tables, clicks, counts = found["bare"]
     assert {name: one.kept for name, one in counts.items()} == {name: len(rows) for name, rows in export().items()}
     assert tables["studentInfo"][0]["imd_band"] == "10-20"
     assert tables["studentInfo"][1]["imd_band"] is None
-    assert tables["assessments"][1] == {**RUN, "id_assessment": 2, "assessment_type": "Exam", "date": None, "weight": 100.0}
+    assert tables["assessments"][1] == {
+        **RUN,
+        "id_assessment": 2,
+        "assessment_type": "Exam",
+        "date": None,
+        "weight": 100.0,
+    }
     assert tables["studentAssessment"][1]["score"] is None
     assert [row["clicks"] for row in clicks] == [1, 1, 4, 2, 1]
     assert [row["activity_type"] for row in clicks] == ["oucontent", "oucontent", "forumng", "oucontent", "oucontent"]
@@ -179,7 +189,11 @@ def test_files_are_known_by_their_headers_whatever_they_are_called(lander: Lande
     [
         ("assessments", {"code_module": "ZZZ"}, ("code_module, code_presentation", "no such course run in courses")),
         ("vle", {"code_presentation": "2014J"}, ("code_module, code_presentation", "no such course run in courses")),
-        ("studentInfo", {"code_module": "ZZZ", "id_student": "99"}, ("code_module, code_presentation", "no such course run in courses")),
+        (
+            "studentInfo",
+            {"code_module": "ZZZ", "id_student": "99"},
+            ("code_module, code_presentation", "no such course run in courses"),
+        ),
         ("studentRegistration", {"id_student": "99"}, ("id_student", "no such enrolment in studentInfo")),
         ("studentAssessment", {"id_assessment": "99"}, ("id_assessment", "no such assessment in assessments")),
         ("studentAssessment", {"id_student": "99"}, ("id_student", "no such enrolment in studentInfo")),
@@ -193,7 +207,11 @@ def test_files_are_known_by_their_headers_whatever_they_are_called(lander: Lande
         ("studentVle", {"date": ""}, ("date", "is empty")),
         ("studentVle", {"id_student": "-11"}, ("id_student", "no such enrolment in studentInfo")),
         ("studentVle", {"id_student": str(1 << 41)}, ("id_student", "no such enrolment in studentInfo")),
-        ("courses", {"code_module": "BBB", "module_presentation_length": "0"}, ("module_presentation_length", "outside 1 to 10000")),
+        (
+            "courses",
+            {"code_module": "BBB", "module_presentation_length": "0"},
+            ("module_presentation_length", "outside 1 to 10000"),
+        ),
     ],
 )
 @pytest.mark.parametrize("write", [_bare, _official])
@@ -245,10 +263,15 @@ def test_clicks_without_sites_have_no_kind(lander: Lander) -> None:
 def test_weekly_sums_stand_on_the_first_day_of_their_week(lander: Lander) -> None:
     tables = export()
     tables["studentVle"] = [
-        {**RUN, "id_student": "12", "week": week, "sum_click": clicks} for week, clicks in (("-1", "3"), ("0", "9"), ("4", "1"))
+        {**RUN, "id_student": "12", "week": week, "sum_click": clicks}
+        for week, clicks in (("-1", "3"), ("0", "9"), ("4", "1"))
     ]
     landed = lander(tables)
-    assert [(row["enrolment"], row["day"], row["clicks"]) for row in _clicks(landed)] == [(1, -7, 3), (1, 0, 9), (1, 28, 1)]
+    assert [(row["enrolment"], row["day"], row["clicks"]) for row in _clicks(landed)] == [
+        (1, -7, 3),
+        (1, 0, 9),
+        (1, 28, 1),
+    ]
     assert any("weekly sum" in note for note in landed.notes)
 
 
@@ -260,14 +283,21 @@ def test_clicks_cut_at_a_spreadsheets_limit_are_said(lander: Lander) -> None:
     assert probes
     files = sort_files([probe(path, path.name) for path in sorted(lander.folder.glob("*.csv"))])
     reading = Reading(StreamSettings(engine=Engine("threads", 2)), ("",), 0.01, RejectLimit(share=1))
-    landed = land(files, reading, Places("r", lander.folder / "s", lander.folder / "d", lander.folder / "x"), SilentReporter())
+    landed = land(
+        files, reading, Places("r", lander.folder / "s", lander.folder / "d", lander.folder / "x"), SilentReporter()
+    )
     assert any("1,048,575" in note and "spreadsheet" in note for note in landed.notes)
     assert landed.counts()["studentVle"].kept == 1_048_575
 
 
 def test_a_table_in_several_files_is_one_table(lander: Lander) -> None:
     tables = export()
-    more = {**tables, "studentVle_2": [_click(13, 7, 5)], "studentInfo": tables["studentInfo"][:2], "rest": tables["studentInfo"][2:]}
+    more = {
+        **tables,
+        "studentVle_2": [_click(13, 7, 5)],
+        "studentInfo": tables["studentInfo"][:2],
+        "rest": tables["studentInfo"][2:],
+    }
     landed = lander(more)
     assert landed.counts()["studentVle"].kept == 6
     assert landed.counts()["studentInfo"].kept == 3
@@ -288,7 +318,9 @@ def test_a_misspelt_column_is_named_with_what_is_there_instead(lander: Lander, n
     tables = export()
     wanted = next(one for one in tables[name][0] if one not in RUN)
     tables[name] = [{f"{k}s" if k == wanted else k: v for k, v in row.items()} for row in tables[name]]
-    with pytest.raises(ContractError, match=rf"^{name}\.csv: line 1: the column `{wanted}` of {name} is missing; `{wanted}s`"):
+    with pytest.raises(
+        ContractError, match=rf"^{name}\.csv: line 1: the column `{wanted}` of {name} is missing; `{wanted}s`"
+    ):
         lander(tables)
 
 

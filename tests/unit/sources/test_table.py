@@ -124,7 +124,9 @@ def test_a_dataset_is_named_after_its_file_safely(shown: str, name: str) -> None
 
 
 def test_the_types_of_a_file_are_those_of_the_whole_of_it_and_the_rest_is_rejected(lander: Lander) -> None:
-    rows = [f"{n},{n}.5,{'2024-01-01' if n % 2 else ''},{n:03d},{'true' if n % 3 else 'false'}" for n in range(1, 2_001)]
+    rows = [
+        f"{n},{n}.5,{'2024-01-01' if n % 2 else ''},{n:03d},{'true' if n % 3 else 'false'}" for n in range(1, 2_001)
+    ]
     rows[1_500] = "x" + rows[1_500]
     landed = lander(lander.write(t="id,d,day,code,ok\n" + "\n".join(rows) + "\n"))
     assert list(_kinds(landed).values()) == [Kind.INTEGER, Kind.DECIMAL, Kind.DATE, Kind.TEXT, Kind.BOOLEAN]
@@ -193,7 +195,10 @@ def test_more_rows_than_one_file_takes_come_back_in_order(lander: Lander) -> Non
 @pytest.mark.parametrize("name", ["__hash", "index", "select", "a b", "ÄÖ", "place"])
 def test_a_column_may_have_any_name(lander: Lander, name: str) -> None:
     landed = lander(lander.write(a=f"{name},other\n1,x\n1,x\n2,y\n"), duplicates="drop")
-    assert _rows(landed) == [{name: "1" if _kinds(landed)[name] is Kind.TEXT else 1, "other": "x"}, {name: 2, "other": "y"}]
+    assert _rows(landed) == [
+        {name: "1" if _kinds(landed)[name] is Kind.TEXT else 1, "other": "x"},
+        {name: 2, "other": "y"},
+    ]
 
 
 def test_parquet_and_json_lines_land_like_csv(lander: Lander) -> None:
@@ -264,7 +269,15 @@ def test_an_awkward_file_gives_its_golden_rows(lander: Lander, source: Path) -> 
     expected = json.loads(source.with_suffix(".json").read_text(encoding="utf-8"))
     found = {
         "kinds": {name: kind.value for name, kind in _kinds(landed).items()},
-        "rows": [[None if value is None else repr(value) if isinstance(value, float) else str(value) for value in row.values()] for row in _rows(landed)],
-        "rejected": [[one.reject.line, one.reject.column, one.reject.reason, one.reject.raw] for one in _letters(landed)],
+        "rows": [
+            [
+                None if value is None else repr(value) if isinstance(value, float) else str(value)
+                for value in row.values()
+            ]
+            for row in _rows(landed)
+        ],
+        "rejected": [
+            [one.reject.line, one.reject.column, one.reject.reason, one.reject.raw] for one in _letters(landed)
+        ],
     }
     assert found == expected

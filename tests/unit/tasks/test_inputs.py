@@ -18,7 +18,17 @@ def exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as people have them, and the test stands beside it."""
     folder = tmp_path / "exports"
     (folder / "deeper").mkdir(parents=True)
-    for name in ("b.csv", "a.csv", "c.CSV.gz", "d.jsonl", "e.parquet", "notes.docx", ".hidden.csv", "deeper/f.csv", "g.tsv.zst"):
+    for name in (
+        "b.csv",
+        "a.csv",
+        "c.CSV.gz",
+        "d.jsonl",
+        "e.parquet",
+        "notes.docx",
+        ".hidden.csv",
+        "deeper/f.csv",
+        "g.tsv.zst",
+    ):
         (folder / name).write_text("x\n")
     monkeypatch.chdir(tmp_path)
     return folder
