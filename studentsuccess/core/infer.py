@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import pyarrow as pa
 
@@ -44,6 +45,19 @@ def sample(given: Input, names: Sequence[str], nulls: tuple[str, ...], tolerance
     columns = tuple(Column(name, _sampled(found[name].slice(0, SAMPLE_ROWS), tolerance)) for name in names)
     rows = max((len(values) for values in found.values()), default=1)
     return Sample(Layout(columns, nulls), max(1, len(block.data) // max(rows, 1)))
+
+
+def look(given: Input, names: Sequence[str], nulls: tuple[str, ...], limit: int) -> None:
+    """Raise what a run would raise over the beginning of an input: of a small one, all of it."""
+    if given.format is Format.PARQUET:
+        return
+    texts = Layout(tuple(Column(name, Kind.TEXT) for name in names), nulls)
+    delimiter = ord(given.dialect.delimiter) if given.format is Format.CSV else None
+    left = given.header_records
+    for block in islice(read_blocks(given.origin, delimiter, limit, SAMPLE_BYTES), 2):
+        rest, left = skip_records(block, left) if left else (block, 0)
+        if rest.data:
+            _texts(rest, given, texts)
 
 
 def _first_block(given: Input, limit: int) -> Block:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from studentsuccess.core.formats import Format
+from studentsuccess.core.infer import look
 from studentsuccess.core.origin import GZIP, ZSTD, first_bytes
 from studentsuccess.sources.landed import SPREADSHEET_ROWS
 from studentsuccess.tasks.etl import SPACE_FACTOR, EtlPlan
@@ -27,7 +28,10 @@ class PlanShown:
 
 
 def describe(made: EtlPlan) -> PlanShown:
-    """Everything that a run would do."""
+    """Everything that a run would do; a beginning that a run would refuse is refused here."""
+    reading = made.context.reading()
+    for one in made.probes():
+        look(one.given, one.names, reading.null_values, reading.stream.max_record)
     of_table = _tables(made)
     rows = tuple(
         (
