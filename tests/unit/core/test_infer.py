@@ -31,7 +31,7 @@ class Table:
         text = "".join(f"{number},{cell}\n" for number, cell in enumerate(cells, 1))
         path = self._folder / "t.csv"
         data = ("n,v\n" + text).encode()
-        path.write_bytes(gzip.compress(data, 9) if packed else data)
+        path.write_bytes(gzip.compress(data, 9, mtime=0) if packed else data)
         reading = Reading(
             StreamSettings(block_bytes=4_096, engine=Engine("serial")), NULLS, tolerance, RejectLimit(share=1)
         )

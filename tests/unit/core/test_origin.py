@@ -47,7 +47,9 @@ def pack_zstd(data: bytes) -> bytes:
 PACKINGS: dict[str, Callable[[bytes], bytes]] = {
     "plain": lambda data: data,
     "gzip": gzip.compress,
-    "gzip of several members": lambda data: gzip.compress(data[:700]) + gzip.compress(b"") + gzip.compress(data[700:]),
+    "gzip of several members": lambda data: (
+        gzip.compress(data[:700], mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(data[700:], mtime=0)
+    ),
     "zstd": pack_zstd,
     "zstd of several frames": lambda data: pack_zstd(data[:700]) + pack_zstd(data[700:]),
 }
@@ -118,10 +120,10 @@ def test_latin_1_is_read_on_request(tmp_path: Path) -> None:
             "copy it again",
         ),
         (b"ab\x81\n", "cp1252", "t.csv: byte 2 is not valid cp1252", "--encoding latin-1"),
-        (gzip.compress(TEXT.encode())[:-20], "auto", "t.csv: the compressed file is cut off", "copy it again"),
-        (gzip.compress(TEXT.encode())[:12], "auto", "t.csv: the compressed file is cut off", "copy it again"),
+        (gzip.compress(TEXT.encode(), mtime=0)[:-20], "auto", "t.csv: the compressed file is cut off", "copy it again"),
+        (gzip.compress(TEXT.encode(), mtime=0)[:12], "auto", "t.csv: the compressed file is cut off", "copy it again"),
         (pack_zstd(TEXT.encode() * 9)[:-9], "auto", "compressed file", "copy it again"),
-        (gzip.compress(TEXT.encode())[:30] + b"\0" * 40, "auto", "t.csv: ", "copy it again"),
+        (gzip.compress(TEXT.encode(), mtime=0)[:30] + b"\0" * 40, "auto", "t.csv: ", "copy it again"),
         (b"\x28\xb5\x2f\xfdnot really", "auto", "t.csv: is a damaged compressed file", "copy it again"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1....", "auto", "t.csv: is an Excel file", "CSV UTF-8"),
         (b"PAR1....", "auto", "t.csv: is a Parquet file where text was expected", ""),
