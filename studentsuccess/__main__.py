@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+SWITCH_SECONDS = 0.0002
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -15,6 +16,8 @@ def main() -> None:
         os.environ.setdefault(name, "1")
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     _keep_freed_memory()
+    # Workers hold the interpreter for moments between long calls into C. By default one that is done waits 5 ms for it.
+    sys.setswitchinterval(SWITCH_SECONDS)
     usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if usual:  # a Ctrl-C while modules load ends the process at once, without a traceback
         signal.signal(signal.SIGINT, signal.SIG_DFL)

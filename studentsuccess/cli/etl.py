@@ -96,6 +96,9 @@ def register(app: typer.Typer) -> None:
             "etl.demo_weeks": weeks,
             "etl.seed": seed,
         }
+        from studentsuccess.core.memory import prepare_process
+
+        prepare_process()
         configuration = frame.configuration(flags)
         demo = demo or (configuration.settings.etl.demo and not inputs and retry is None)
         _one_source(inputs or [], demo, retry)

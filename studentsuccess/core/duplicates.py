@@ -107,8 +107,9 @@ class Suspicion:
 
 
 def _contained(hashes: Hashes, wanted: Hashes) -> npt.NDArray[np.bool_]:
-    place = np.searchsorted(wanted, hashes)
-    return np.asarray(wanted[np.minimum(place, len(wanted) - 1)] == hashes, dtype=bool)
+    import polars as pl
+
+    return pl.Series(hashes).is_in(pl.Series(wanted).implode()).to_numpy()
 
 
 def settle(rows: pa.Table, positions: Rows, keys: Sequence[str]) -> Repeats:

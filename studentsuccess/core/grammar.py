@@ -285,6 +285,20 @@ def _odd_shape(content: npt.NDArray[np.uint8], starts: npt.NDArray[Any], lengths
     return np.asarray(leading | ((lengths == 1) & (first < _ZERO)), dtype=bool)
 
 
+_OPENS_A_KIND = np.zeros(256, bool)
+_OPENS_A_KIND[list(b"0123456789+-. \ttfTF")] = True
+
+
+def plainly_text(texts: pa.Array) -> int:
+    """How many present values no kind but text can hold, by their first byte alone."""
+    data, offsets = text_buffers(texts)
+    if not len(data) or offsets[-1] == offsets[0]:
+        return 0
+    filled = np.diff(offsets) > 0
+    first = data[np.minimum(offsets[:-1], len(data) - 1)]
+    return int((filled & ~_OPENS_A_KIND[first] & _present(texts)).sum())
+
+
 def text_buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]:
     """The bytes and the offsets of a string array, without copying."""
     buffers = texts.buffers()

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from studentsuccess.core.grammar import ARROW_TYPES, Kind, Mask, Typed, convert, fits, reason
+from studentsuccess.core.grammar import ARROW_TYPES, Kind, Mask, Typed, convert, fits, plainly_text, reason
 from studentsuccess.core.layout import Column, Extracted, Fault, Layout, Parsed, Reject, Rows, Rules, Tally
 
+PLAIN_SHARE = 0.9
 WIDER = {Kind.INTEGER: Kind.DECIMAL, Kind.DATE: Kind.TIME}
 GUESSABLE = (Kind.INTEGER, Kind.DECIMAL, Kind.DATE, Kind.TIME, Kind.BOOLEAN)
 
@@ -88,8 +89,14 @@ def _column(values: pa.Array, column: Column, judgement: Judgement) -> tuple[Typ
 
 
 def _guess(texts: pa.Array) -> dict[Kind, int]:
-    """How many present values of a text column each other kind would refuse."""
+    """How many present values of a text column each other kind would refuse, or nearly so many in plain text.
+
+    Where nine in ten values begin as no number, date or truth value does, those are counted and the patterns spared.
+    """
     present = len(texts) - texts.null_count
+    plain = plainly_text(texts)
+    if plain >= PLAIN_SHARE * present:
+        return dict.fromkeys(GUESSABLE, plain)
     return {kind: present - int(fits(texts, kind).sum()) for kind in GUESSABLE}
 
 

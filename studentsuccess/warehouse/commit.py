@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,17 +131,20 @@ def _earlier(workspace: Workspace, connection: DuckDBPyConnection, run: Run) -> 
 
 def _seal(workspace: Workspace, staged: Sequence[StagedFile]) -> tuple[Output, ...]:
     """Make the staged files durable and note what they are; what would stop the renames later stops them here."""
-    outputs = []
     for file in staged:
         if file.target.is_dir():
             raise UsageError(f"`{file.target}` is a folder, and a file should go there", "name a file: `-o FILE`")
-        with storage_errors(file.target):  # a failed fsync names no file by itself
-            file.target.parent.mkdir(parents=True, exist_ok=True)
-            sync_file(file.temp)
-            size, sha256 = file.temp.stat().st_size, file_digest(file.temp)
-        outputs.append(Output(_shown(workspace, file.temp), _shown(workspace, file.target), size, sha256))
+        file.target.parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(2, thread_name_prefix="ss-seal") as executor:
+        outputs = tuple(executor.map(lambda file: _sealed(workspace, file), staged))
     reached("sealed")
-    return tuple(outputs)
+    return outputs
+
+
+def _sealed(workspace: Workspace, file: StagedFile) -> Output:
+    sync_file(file.temp)
+    size = file.temp.stat().st_size
+    return Output(_shown(workspace, file.temp), _shown(workspace, file.target), size, file_digest(file.temp))
 
 
 def _shown(workspace: Workspace, path: Path) -> str:
