@@ -197,6 +197,9 @@ def _number(texts: pa.Array, kind: Kind) -> Typed:
         bad[rows[~good]] = True
         texts = _tidied(texts, doubtful, subset)
     values = _cast_number(_without(texts, bad), kind)
+    if values is None and kind is Kind.DECIMAL:
+        bad |= _two_points(texts) & ~doubtful
+        values = _cast_number(_without(texts, bad), kind)
     if values is None:
         # Doubtful values are judged, and what is tidied (`+007` is `007` then) must not be judged again.
         bad |= _refused(texts, kind, doubtful)
@@ -243,9 +246,10 @@ def _not_finite(values: pa.Array) -> Mask | None:
     return endless if endless.any() else None
 
 
-_NOT_DIGIT = np.ones(256, bool)
-_NOT_DIGIT[ord("0") : ord("9") + 1] = False
 _MINUS, _POINT, _ZERO, _NINE = b"-.09"
+_ODD = {Kind.INTEGER: np.ones(256, bool), Kind.DECIMAL: np.ones(256, bool)}
+_ODD[Kind.INTEGER][list(b"0123456789-")] = False
+_ODD[Kind.DECIMAL][list(b"0123456789-.")] = False
 
 
 def _unusual(texts: pa.Array, kind: Kind) -> Mask:
@@ -263,17 +267,25 @@ def _unusual(texts: pa.Array, kind: Kind) -> Mask:
 
 
 def _mark_odd_bytes(doubtful: Mask, content: npt.NDArray[np.uint8], places: npt.NDArray[Any], kind: Kind) -> None:
-    """Any byte but digits, a minus in front, and in a decimal one point."""
-    found = np.flatnonzero(_NOT_DIGIT[content])
-    if not len(found):
-        return
-    rows = np.searchsorted(places, found, side="right") - 1
-    marks = content[found]
-    points = (marks == _POINT) if kind is Kind.DECIMAL else np.zeros(len(found), bool)
-    fine = points | ((marks == _MINUS) & (found == places[rows]))
-    doubtful[rows[~fine]] = True
-    of_points = rows[points]
-    doubtful[of_points[1:][of_points[1:] == of_points[:-1]]] = True
+    """Any byte but digits, a minus in front, and in a decimal a point."""
+    odd = _ODD[kind][content]
+    minus = content == _MINUS
+    if minus.any():
+        firsts = places[:-1][np.diff(places) > 0]
+        minus[firsts] = False
+        odd |= minus
+    found = np.flatnonzero(odd)
+    if len(found):
+        doubtful[np.searchsorted(places, found, side="right") - 1] = True
+
+
+def _two_points(texts: pa.Array) -> Mask:
+    """Values with more than one point: too rare to look for before a cast fails."""
+    data, offsets = text_buffers(texts)
+    twice = np.zeros(len(texts), bool)
+    rows = np.searchsorted(offsets, np.flatnonzero(data[: offsets[-1]] == _POINT), side="right") - 1
+    twice[rows[1:][rows[1:] == rows[:-1]]] = True
+    return twice
 
 
 def _odd_shape(content: npt.NDArray[np.uint8], starts: npt.NDArray[Any], lengths: npt.NDArray[Any]) -> Mask:

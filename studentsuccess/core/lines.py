@@ -135,9 +135,26 @@ class Records:
 def locate(block: bytes, first_line: int) -> Records:
     """All records of a clean block (no stray quotes); blank lines are none."""
     view = as_bytes(block)
-    every = line_ends(block, view)
-    quotes = np.flatnonzero(view == QUOTE) if b'"' in block else np.zeros(0, np.int64)
-    return from_ends(block, view, outside_quotes(every, quotes), every, first_line)
+    if b"\r" in block:
+        every = line_ends(block, view)
+        ends = outside_quotes(every, np.flatnonzero(view == QUOTE))
+    else:
+        every, ends = _ends_by_slices(view)
+    return from_ends(block, view, ends, every, first_line)
+
+
+def _ends_by_slices(view: Bytes) -> tuple[Positions, Positions]:
+    """All line feeds, and those outside quotes, found slice by slice."""
+    every, outside, before = [], [], 0
+    for start in range(0, len(view), CACHE_BYTES):
+        part = view[start : start + CACHE_BYTES]
+        ends, quotes = np.flatnonzero(part == LF), np.flatnonzero(part == QUOTE)
+        every.append(ends + start)
+        inside = (np.searchsorted(quotes, ends) + before) % 2 == 1
+        outside.append(every[-1][~inside] if inside.any() else every[-1])
+        before += len(quotes)
+    empty = np.zeros(0, np.int64)
+    return np.concatenate([empty, *every]), np.concatenate([empty, *outside])
 
 
 def from_ends(block: bytes, view: Bytes, ends: Positions, every: Positions, first_line: int) -> Records:
