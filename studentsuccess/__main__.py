@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
 
 SWITCH_SECONDS = 0.0002
 BLAS_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -26,16 +25,7 @@ def main() -> None:
 
     if usual:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    _leave(run_process())
-
-
-def _leave(code: int) -> None:
-    """End at once: everything is closed and flushed, and tearing the libraries down would take another 0.1 s."""
-    if "joblib" in sys.modules or "coverage" in sys.modules:
-        sys.exit(code)
-    with suppress(OSError, ValueError):
-        sys.stderr.flush()
-    os._exit(code)
+    sys.exit(run_process())
 
 
 def _keep_freed_memory() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,14 @@ from studentsuccess.core.layout import Column, Extracted, Fault, Layout, Parsed,
 PLAIN_SHARE = 0.9
 WIDER = {Kind.INTEGER: Kind.DECIMAL, Kind.DATE: Kind.TIME}
 GUESSABLE = (Kind.INTEGER, Kind.DECIMAL, Kind.DATE, Kind.TIME, Kind.BOOLEAN)
+
+
+@dataclass(frozen=True)
+class Guessing:
+    """Text columns that may be another kind after all; for some, how many values refuse must be counted exactly."""
+
+    columns: frozenset[str] = frozenset()
+    exact: frozenset[str] = frozenset()
 
 
 class Judgement:
@@ -49,7 +58,7 @@ class Judgement:
 
 
 def judge(
-    extracted: Extracted, layout: Layout, source: int, rules: Rules | None, open_guesses: frozenset[str], size: int
+    extracted: Extracted, layout: Layout, source: int, rules: Rules | None, guessing: Guessing, size: int
 ) -> Parsed:
     """One block's verdict: what stays, typed and in its final shape, and what goes to the dead letters."""
     judgement = Judgement(extracted)
@@ -62,7 +71,7 @@ def judge(
         tallies[column.name] = tally
         if typed.bad is not None:
             bad |= typed.bad
-    guesses = {name: _guess(extracted.columns[name]) for name in open_guesses}
+    guesses = {name: _guess(extracted.columns[name], exact=name in guessing.exact) for name in guessing.columns}
     batch = pa.RecordBatch.from_arrays(arrays, schema=layout.schema())
     batch = _apply(rules, batch, bad, judgement)
     return Parsed(source, extracted.records, batch, judgement.rejects(), judgement.records(), tallies, guesses, size)
@@ -88,14 +97,14 @@ def _column(values: pa.Array, column: Column, judgement: Judgement) -> tuple[Typ
     return typed, tally
 
 
-def _guess(texts: pa.Array) -> dict[Kind, int]:
+def _guess(texts: pa.Array, *, exact: bool) -> dict[Kind, int]:
     """How many present values of a text column each other kind would refuse, or nearly so many in plain text.
 
     Where nine in ten values begin as no number, date or truth value does, those are counted and the patterns spared.
     """
     present = len(texts) - texts.null_count
-    plain = plainly_text(texts)
-    if plain >= PLAIN_SHARE * present:
+    plain = 0 if exact else plainly_text(texts)
+    if plain and plain >= PLAIN_SHARE * present:
         return dict.fromkeys(GUESSABLE, plain)
     return {kind: present - int(fits(texts, kind).sum()) for kind in GUESSABLE}
 

@@ -91,7 +91,7 @@ class Pass:
 def run_pass(task: Task, staging: Path, letters: DeadLetters, step: Step) -> Pass:
     """Read every input once into the staging file; rejects go to the dead letters as they come."""
     looks = bool(task.keys)
-    hints = Hints(open_guesses=_texts(task) if task.guess else set())
+    hints = Hints(open_guesses=_texts(task) if task.guess else set(), exact_guesses=task.keep_open)
     found = Pass(
         staging,
         pa.schema([]),

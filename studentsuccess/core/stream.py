@@ -11,7 +11,7 @@ import pyarrow as pa
 from studentsuccess.core.blocks import BLOCK_BYTES, Block, read_blocks, records_of
 from studentsuccess.core.extract import Dialect, extract_csv
 from studentsuccess.core.formats import Format, extract_json, extract_parquet, parquet_batches
-from studentsuccess.core.judge import judge
+from studentsuccess.core.judge import Guessing, judge
 from studentsuccess.core.layout import Extracted, Layout, Parsed, Rows, Rules
 from studentsuccess.core.lines import QUOTE, as_bytes, line_ends, outside_quotes
 from studentsuccess.core.origin import Origin
@@ -34,6 +34,7 @@ class Hints:
 
     suspects: set[str] = field(default_factory=set)
     open_guesses: set[str] = field(default_factory=set)
+    exact_guesses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ def stream(
     def work(item: _Work) -> Parsed:
         size = len(item.piece.data) if isinstance(item.piece, Block) else item.piece.nbytes
         extracted = _extract(item, layout, known)
-        parsed = judge(extracted, layout, item.source, rules, frozenset(known.open_guesses), size)
+        parsed = judge(
+            extracted, layout, item.source, rules, Guessing(frozenset(known.open_guesses), known.exact_guesses), size
+        )
         known.suspects.update(name for name, tally in parsed.tallies.items() if tally.bad)
         return parsed
 

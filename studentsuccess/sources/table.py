@@ -134,12 +134,19 @@ def land(dataset: Dataset, reading: Reading, places: Places, reporter: Reporter)
         early = closed_too_early(found, reading.tolerance)
         if (revised == layout and not early) or not left:
             break
-        layout, keep_open = revised, keep_open | early
+        keep_open |= early | _left_text(layout, revised)
+        layout = revised
         letters.restart()
     if not found.read:
         raise dataset.probes[0].given.origin.error("0 data rows", "export the file again")
     with phase(reporter, f"{dataset.name}: settling repeats, writing"):
         return finish(dataset, task, found, places, letters)
+
+
+def _left_text(before: Layout, after: Layout) -> frozenset[str]:
+    """Columns that are text no more: should they come back to it, the values that refuse are counted exactly."""
+    pairs = zip(before.columns, after.columns, strict=True)
+    return frozenset(old.name for old, new in pairs if old.kind is Kind.TEXT and new.kind is not Kind.TEXT)
 
 
 def finish(dataset: Dataset, task: Task, found: Pass, places: Places, letters: DeadLetters, owned: int = 0) -> Landed:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from studentsuccess.core.blocks import cut
 from studentsuccess.core.extract import Dialect, extract_csv
 from studentsuccess.core.grammar import ARROW_TYPES, Kind
-from studentsuccess.core.judge import GUESSABLE, judge
+from studentsuccess.core.judge import GUESSABLE, Guessing, judge
 from studentsuccess.core.layout import Column, Fault, Layout, Parsed, Reject, Tally, Verdict
 from studentsuccess.core.origin import Origin
 
@@ -101,7 +101,7 @@ def _judge(text: str, layout: Layout, *, typed: bool, rules: object = None) -> P
     (block,) = cut(iter([text.encode()]), ORIGIN, ord(","), 10**6)
     chosen = frozenset(layout.names if typed else ())
     extracted = extract_csv(block, ORIGIN, Dialect(",", ("i", "d", "t")), layout, chosen)
-    return judge(extracted, layout, 3, rules, frozenset(), len(text))  # type: ignore[arg-type]
+    return judge(extracted, layout, 3, rules, Guessing(), len(text))  # type: ignore[arg-type]
 
 
 def _texts(batch: pa.RecordBatch) -> list[tuple[str, ...]]:
@@ -199,7 +199,7 @@ def test_a_text_column_that_is_still_open_says_what_each_kind_would_refuse() -> 
     layout = Layout((Column("i", Kind.TEXT), Column("d", Kind.TEXT), Column("t", Kind.TEXT)), NULLS)
     (block,) = cut(iter([b"1,2024-01-01,x\n2.5,true,x\n,2024-01-01 10:00,\n"]), ORIGIN, ord(","), 10**6)
     extracted = extract_csv(block, ORIGIN, Dialect(",", ("i", "d", "t")), layout, frozenset())
-    guesses = judge(extracted, layout, 0, None, frozenset({"i", "d"}), 1).guesses
+    guesses = judge(extracted, layout, 0, None, Guessing(frozenset({"i", "d"}), frozenset({"i", "d"})), 1).guesses
     assert set(guesses) == {"i", "d"}
     assert guesses["i"] == {**dict.fromkeys(GUESSABLE, 2), Kind.INTEGER: 1, Kind.DECIMAL: 0}
     assert guesses["d"] == {**dict.fromkeys(GUESSABLE, 3), Kind.DATE: 2, Kind.TIME: 1, Kind.BOOLEAN: 2}
