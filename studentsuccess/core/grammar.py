@@ -183,7 +183,16 @@ def _present(texts: pa.Array) -> Mask:
 
 
 def _without(texts: pa.Array, dropped: Mask) -> pa.Array:
-    return texts if not dropped.any() else pc.if_else(pa.array(~dropped), texts, None)
+    """The array with some values made null: text shares its bytes, and only the bitmap is new."""
+    if not dropped.any():
+        return texts
+    if not pa.types.is_string(texts.type):
+        return pc.if_else(pa.array(~dropped), texts, None)
+    data, offsets = texts.buffers()[2], texts.buffers()[1]
+    valid = np.zeros(texts.offset + len(texts), bool)
+    valid[texts.offset :] = _present(texts) & ~dropped
+    bitmap = pa.py_buffer(np.packbits(valid, bitorder="little"))
+    return pa.StringArray.from_buffers(len(texts), offsets, data, bitmap, -1, texts.offset)
 
 
 def _number(texts: pa.Array, kind: Kind) -> Typed:
@@ -195,7 +204,7 @@ def _number(texts: pa.Array, kind: Kind) -> Typed:
         subset = texts.take(pa.array(rows))
         good = fits(subset, kind)
         bad[rows[~good]] = True
-        texts = _tidied(texts, doubtful, subset)
+        texts = _tidied(texts, rows[good], subset.filter(pa.array(good)))
     values = _cast_number(_without(texts, bad), kind)
     if values is None and kind is Kind.DECIMAL:
         bad |= _two_points(texts) & ~doubtful
@@ -210,10 +219,16 @@ def _number(texts: pa.Array, kind: Kind) -> Typed:
     return Typed(values, bad if bad.any() else None)
 
 
-def _tidied(texts: pa.Array, rows: Mask, subset: pa.Array) -> pa.Array:
-    """The doubtful values without padding and plus signs, which the grammar allows and the cast does not."""
-    tidy = pc.replace_substring_regex(pc.utf8_trim(subset, " \t"), "^\\+", "")
-    return texts if tidy.equals(subset) else pc.replace_with_mask(texts, pa.array(rows), tidy)
+def _tidied(texts: pa.Array, rows: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:
+    """Good values without padding and plus signs, which the grammar allows and the cast does not."""
+    if not len(rows):
+        return texts
+    tidy = pc.replace_substring_regex(pc.utf8_trim(values, " \t"), "^\\+", "")
+    if tidy.equals(values):
+        return texts
+    mask = np.zeros(len(texts), bool)
+    mask[rows] = True
+    return pc.replace_with_mask(texts, pa.array(mask), tidy)
 
 
 def _refused(texts: pa.Array, kind: Kind, known: Mask) -> Mask:
