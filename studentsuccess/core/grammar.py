@@ -298,7 +298,8 @@ def _two_points(texts: pa.Array) -> Mask:
     """Values with more than one point: too rare to look for before a cast fails."""
     data, offsets = text_buffers(texts)
     twice = np.zeros(len(texts), bool)
-    rows = np.searchsorted(offsets, np.flatnonzero(data[: offsets[-1]] == _POINT), side="right") - 1
+    points = np.flatnonzero(data[offsets[0] : offsets[-1]] == _POINT) + offsets[0]
+    rows = np.searchsorted(offsets, points, side="right") - 1
     twice[rows[1:][rows[1:] == rows[:-1]]] = True
     return twice
 

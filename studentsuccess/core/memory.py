@@ -9,7 +9,6 @@ from importlib.abc import MetaPathFinder
 
 import pyarrow as pa
 
-
 # Freed pages are kept this long for the next block: given back sooner they are faulted in again and again.
 KEPT_MS = 10_000
 # A load makes few cycles and many objects: the collector is asked a hundred times less often.

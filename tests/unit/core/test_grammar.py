@@ -158,6 +158,13 @@ def test_a_value_is_accepted_exactly_when_the_rules_say_so(kind: Kind, repeat: i
     ]
 
 
+def test_points_before_a_slice_are_not_its_own() -> None:
+    found = convert(pa.array(["1.", "1.", "..", "0", "tail"]).slice(2, 2), Kind.DECIMAL)
+    assert found.values.to_pylist() == [None, 0.0]
+    assert found.bad is not None
+    assert found.bad.tolist() == [True, False]
+
+
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(before=st.lists(CELLS, max_size=3), cells=st.lists(CELLS, max_size=6), kind=st.sampled_from(sorted(ORACLE)))
 def test_a_slice_of_a_column_is_judged_like_a_column_of_its_own(
