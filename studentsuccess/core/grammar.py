@@ -82,10 +82,6 @@ class Typed:
     values: pa.Array
     bad: Mask | None = None
 
-    @property
-    def bad_count(self) -> int:
-        return 0 if self.bad is None else int(self.bad.sum())
-
 
 def convert(texts: pa.Array, kind: Kind) -> Typed:
     """Text values as `kind`, exactly."""

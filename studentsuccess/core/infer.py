@@ -12,14 +12,14 @@ from itertools import islice
 
 import pyarrow as pa
 
-from studentsuccess.core.blocks import Block, read_blocks
+from studentsuccess.core.blocks import Block
 from studentsuccess.core.extract import extract_csv
 from studentsuccess.core.formats import Format, extract_json
 from studentsuccess.core.grammar import Kind, fits
 from studentsuccess.core.judge import GUESSABLE, WIDER
 from studentsuccess.core.landing import Pass
 from studentsuccess.core.layout import Column, Layout, Tally
-from studentsuccess.core.stream import Input, skip_records
+from studentsuccess.core.stream import Input, text_blocks
 
 SAMPLE_BYTES = 1 << 20
 SAMPLE_ROWS = 2_000
@@ -38,8 +38,8 @@ class Sample:
 def sample(given: Input, names: Sequence[str], nulls: tuple[str, ...], tolerance: float, limit: int) -> Sample:
     """A first guess from the beginning of one input: all columns text, then whatever the sample allows."""
     texts = Layout(tuple(Column(name, Kind.TEXT) for name in names), nulls)
-    block = _first_block(given, limit)
-    if not block.data:
+    block = next(text_blocks(given, limit, SAMPLE_BYTES), None)
+    if block is None:
         return Sample(texts, DEFAULT_ROW_BYTES)
     found = _texts(block, given, texts)
     columns = tuple(Column(name, _sampled(found[name].slice(0, SAMPLE_ROWS), tolerance)) for name in names)
@@ -52,24 +52,8 @@ def look(given: Input, names: Sequence[str], nulls: tuple[str, ...], limit: int)
     if given.format is Format.PARQUET:
         return
     texts = Layout(tuple(Column(name, Kind.TEXT) for name in names), nulls)
-    delimiter = ord(given.dialect.delimiter) if given.format is Format.CSV else None
-    left = given.header_records
-    for block in islice(read_blocks(given.origin, delimiter, limit, SAMPLE_BYTES), 2):
-        rest, left = skip_records(block, left) if left else (block, 0)
-        if rest.data:
-            _texts(rest, given, texts)
-
-
-def _first_block(given: Input, limit: int) -> Block:
-    """The first records after the header."""
-    delimiter = ord(given.dialect.delimiter) if given.format is Format.CSV else None
-    blocks = read_blocks(given.origin, delimiter, limit, SAMPLE_BYTES)
-    left = given.header_records
-    for block in blocks:
-        rest, left = skip_records(block, left) if left else (block, 0)
-        if rest.data:
-            return rest
-    return Block(0, b"", 1)
+    for block in islice(text_blocks(given, limit, SAMPLE_BYTES), 2):
+        _texts(block, given, texts)
 
 
 def _texts(block: Block, given: Input, layout: Layout) -> dict[str, pa.Array]:

@@ -73,7 +73,6 @@ class Pass:
     guesses: dict[str, dict[Kind, int]]
     closed: dict[str, int]
     suspicion: Suspicion | None
-    has_hashes: bool
 
     @property
     def staged_file(self) -> Staged:
@@ -100,7 +99,6 @@ def run_pass(task: Task, staging: Path, letters: DeadLetters, step: Step) -> Pas
         {},
         {},
         Suspicion(task.expected_rows) if looks else None,
-        looks,
     )
     closing = _Closing(task, hints, found)
     seen = 0

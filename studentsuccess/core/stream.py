@@ -85,9 +85,7 @@ def _pieces(inputs: Sequence[Input], settings: StreamSettings) -> Iterator[_Work
                 yield _Work(source, given, batch, row)
                 row += batch.num_rows
             continue
-        delimiter = ord(given.dialect.delimiter) if given.format is Format.CSV else None
-        blocks = read_blocks(given.origin, delimiter, settings.max_record, settings.block_bytes)
-        for block in _without_header(blocks, given):
+        for block in text_blocks(given, settings.max_record, settings.block_bytes):
             yield _Work(source, given, block)
 
 
@@ -101,10 +99,15 @@ def _extract(item: _Work, layout: Layout, hints: Hints) -> Extracted:
     return extract_parquet(item.piece, given.dialect.names, layout, item.first_row)
 
 
-def _without_header(blocks: Iterator[Block], given: Input) -> Iterator[Block]:
-    """The blocks without the records that are the header (blank lines before it count for nothing)."""
+def _delimiter(given: Input) -> int | None:
+    """What parts the fields; in JSON lines nothing does, and a line is a record."""
+    return ord(given.dialect.delimiter) if given.format is Format.CSV else None
+
+
+def text_blocks(given: Input, max_record: int, block_bytes: int) -> Iterator[Block]:
+    """The blocks of a text without the records that are its header (blank lines before it count for nothing)."""
     left = given.header_records
-    for block in blocks:
+    for block in read_blocks(given.origin, _delimiter(given), max_record, block_bytes):
         if not left:
             yield block
             continue
@@ -140,12 +143,9 @@ def find_records(given: Input, wanted: Rows, settings: StreamSettings) -> Iterat
     if given.format is Format.PARQUET:
         yield from _find_rows(given, wanted, settings)
         return
-    delimiter = ord(given.dialect.delimiter) if given.format is Format.CSV else None
     offset = 0
-    for block in _without_header(
-        read_blocks(given.origin, delimiter, settings.max_record, settings.block_bytes), given
-    ):
-        records = records_of(block, quoted=delimiter is not None)
+    for block in text_blocks(given, settings.max_record, settings.block_bytes):
+        records = records_of(block, quoted=_delimiter(given) is not None)
         count = len(records)
         for record in wanted[(wanted >= offset) & (wanted < offset + count)] - offset:
             yield records.place(int(record))

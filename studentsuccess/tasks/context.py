@@ -9,7 +9,6 @@ from pathlib import Path
 
 from studentsuccess.config.layers import Configuration
 from studentsuccess.config.schema import Settings
-from studentsuccess.config.values import parse_reject_limit, parse_size
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.budget import Budget, measure
 from studentsuccess.core.parallel import Engine
@@ -46,14 +45,12 @@ class Context:
         """How sources read under these settings."""
         etl = self.settings.etl
         stream = StreamSettings(
-            max_record=parse_size(etl.max_record),
+            max_record=etl.max_record_bytes,
             block_bytes=self.budget.block_bytes,
             batch_rows=self.budget.batch_rows(),
             engine=Engine("threads" if self.budget.workers > 1 else "serial", self.budget.workers),
         )
-        return Reading(
-            stream, tuple(etl.null_values), etl.type_tolerance, parse_reject_limit(etl.max_rejects), etl.duplicates
-        )
+        return Reading(stream, tuple(etl.null_values), etl.type_tolerance, etl.reject_limit, etl.duplicates)
 
     def shown(self, path: Path) -> str:
         """A path as the user would type it: relative to where they stand, when that is shorter."""

@@ -30,6 +30,7 @@ from studentsuccess.warehouse.load import (
     load_oulad,
     refuse_other_kind,
     register_dataset,
+    standing_datasets,
 )
 from studentsuccess.warehouse.staging import staging_folder
 
@@ -120,7 +121,7 @@ def plan(request: EtlRequest, files: Sequence[NamedFile], context: Context) -> E
         None,
     )
     _refuse_full_disk(made)
-    _refuse_other_kinds(made)
+    refuse_other_kind(all_datasets(context.workspace, context.limits), made.tables, made.kind)
     return _with_done(made, request)
 
 
@@ -159,17 +160,6 @@ def _refuse_full_disk(made: EtlPlan) -> None:
             " are free",
             "free some space, or choose a workspace on another disk with `-w`",
         )
-
-
-def _refuse_other_kinds(made: EtlPlan) -> None:
-    others = {entry.name.casefold(): entry for entry in all_datasets(made.context.workspace, made.context.limits)}
-    for name in made.tables:
-        entry = others.get(name.casefold())
-        if entry is not None and entry.kind != made.kind:
-            raise UsageError(
-                f"`{name}` in this workspace was loaded as `{entry.kind}`, and this would replace it",
-                "give the new one another name: `--name NAME`",
-            )
 
 
 def _with_done(made: EtlPlan, request: EtlRequest) -> EtlPlan:
@@ -222,7 +212,7 @@ def run(made: EtlPlan, request: EtlRequest, reporter: Reporter) -> EtlResult:
         record = Run(run_id, key, COMMAND, made.targets, False, started, context.configuration.digest, facts, counts)
 
         def work(connection: Connection) -> None:
-            refuse_other_kind(connection, made.tables, made.kind)
+            refuse_other_kind(standing_datasets(connection), made.tables, made.kind)
             _load(connection, made, loaded, run_id)
 
         staged = staged_files(loaded.landed)

@@ -112,10 +112,11 @@ def raw_tables(workspace: Workspace, limits: EngineLimits, names: Iterable[str])
     return found
 
 
-def find_dataset(connection: DuckDBPyConnection, name: str) -> DatasetEntry | None:
-    """The dataset of that name."""
-    row = connection.execute(statement("dataset"), {"name": name}).fetchone()
-    return None if row is None else _entry(row)
+def standing_datasets(connection: DuckDBPyConnection) -> tuple[DatasetEntry, ...]:
+    """Every dataset, in a warehouse that may never have had one."""
+    if not has_table(connection, "ops", "dataset"):
+        return ()
+    return tuple(_entry(row) for row in connection.execute(statement("datasets")).fetchall())
 
 
 def _entry(row: tuple[Any, ...]) -> DatasetEntry:
@@ -128,16 +129,14 @@ def all_datasets(workspace: Workspace, limits: EngineLimits) -> tuple[DatasetEnt
     if not workspace.warehouse.is_file():
         return ()
     with connect(workspace, limits, read_only=True) as connection:
-        if not has_table(connection, "ops", "dataset"):
-            return ()
-        rows = connection.execute(statement("datasets")).fetchall()
-    return tuple(_entry(row) for row in rows)
+        return standing_datasets(connection)
 
 
-def refuse_other_kind(connection: DuckDBPyConnection, names: Iterable[str], kind: str) -> None:
-    """A table of one source must not replace one of another's that happens to have its name."""
+def refuse_other_kind(standing: Iterable[DatasetEntry], names: Iterable[str], kind: str) -> None:
+    """A table of one source must not replace one of another's that happens to have its name, in whatever case."""
+    by_name = {entry.name.casefold(): entry for entry in standing}
     for name in names:
-        entry = find_dataset(connection, name)
+        entry = by_name.get(name.casefold())
         if entry is not None and entry.kind != kind:
             raise UsageError(
                 f"`{name}` in this workspace was loaded as `{entry.kind}`, and this would replace it",

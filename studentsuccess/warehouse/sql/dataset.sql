@@ -1,1 +1,0 @@
-SELECT name, kind, run_id, path, rows, spec FROM ops.dataset WHERE name = $name
