@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from loading import load_module
 
 INTEGER = re.compile(r"-?[0-9]{1,18}")
 DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?")
 NULLS = {"", "NA", "?", "NULL"}
 
 
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("dirty_under_test", Path(__file__).with_name("dirty.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-dirty = _load()
+dirty = load_module("dirty_under_test", Path(__file__).with_name("dirty.py"))
 
 
 @pytest.fixture(scope="module")

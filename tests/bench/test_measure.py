@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from loading import load_module
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "wait4"), reason="measuring needs os.wait4, which Windows does not have"
 )
 
 
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("measure_under_test", Path(__file__).with_name("measure.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-measure = _load()
+measure = load_module("measure_under_test", Path(__file__).with_name("measure.py"))
 
 
 def _python(code: str) -> list[str]:

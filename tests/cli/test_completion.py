@@ -6,7 +6,6 @@ would run. Shells handle keys in order, so the print comes after the completion 
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import sys
@@ -15,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from loading import load_module
 
 if TYPE_CHECKING:
     import pexpect
@@ -173,12 +173,7 @@ def test_tab_falls_back_to_file_names(at_prompt: Session, tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def gen() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gen", ROOT / "scripts" / "gen.py")
-    assert spec
-    assert spec.loader
-    module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module  # type: ignore[no-any-return]
+    return load_module("gen", ROOT / "scripts" / "gen.py")
 
 
 @pytest.mark.parametrize("name", ["ss.bash", "_ss", "ss.fish", "ss.ps1"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from loading import load_module
 
 from studentsuccess.config.layers import Overrides, load
 from studentsuccess.core.counts import Counts
@@ -39,13 +39,7 @@ CUT = 200_000
 
 def _writer(real_data: Path) -> ModuleType:
     """The script that comes with the data and knows the dialects."""
-    spec = importlib.util.spec_from_file_location("write_oulad_csv", real_data / "write_oulad_csv.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module("write_oulad_csv", real_data / "write_oulad_csv.py")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from csv_texts import LINE, PIECES
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -19,27 +20,6 @@ from studentsuccess.errors import ContractError, ExitCode
 
 EXAMPLES = 5_000 if os.environ.get("SS_TEST_FULL") == "1" else 400
 FOREVER = 10**6
-LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
-PIECES = [
-    "a",
-    "bc",
-    " ",
-    "é",
-    "物",
-    ",",
-    "\n",
-    "\r\n",
-    "\r",
-    '"',
-    '""',
-    '"x"',
-    ',"',
-    '",',
-    '"\n',
-    '"a\nb"',
-    '"a""b"',
-    '"\r\n',
-]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 
 

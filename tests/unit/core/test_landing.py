@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import os
-import sys
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loading import load_module
 
 from studentsuccess.core.counts import Counts
 from studentsuccess.core.deadletters import DeadLetters, read_dead_letters
@@ -210,14 +209,7 @@ def test_records_are_found_again_with_line_and_text(
 
 
 def _dirty() -> ModuleType:
-    path = Path(__file__).parents[2] / "bench" / "dirty.py"
-    spec = importlib.util.spec_from_file_location("dirty_for_landing", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module("dirty_for_landing", Path(__file__).parents[2] / "bench" / "dirty.py")
 
 
 @pytest.mark.parametrize("block", [1 << 14, 1 << 22])

@@ -8,33 +8,13 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from csv_texts import LINE, PIECES
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studentsuccess.core.lines import as_bytes, has_stray_quotes, line_ends, locate, scan_records
 
 EXAMPLES = 5_000 if os.environ.get("SS_TEST_FULL") == "1" else 300
-LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
-PIECES = [
-    "a",
-    "bc",
-    " ",
-    "é",
-    "物",
-    ",",
-    "\n",
-    "\r\n",
-    "\r",
-    '"',
-    '""',
-    '"x"',
-    ',"',
-    '",',
-    '"\n',
-    '"a\nb"',
-    '"a""b"',
-    '"\r\n',
-]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from loading import load_module
 
 from studentsuccess.config.values import RejectLimit
 from studentsuccess.core.counts import Counts
@@ -234,14 +233,7 @@ def test_a_header_alone_is_no_table(lander: Lander, text: str) -> None:
 
 
 def _dirty() -> ModuleType:
-    path = Path(__file__).parents[2] / "bench" / "dirty.py"
-    spec = importlib.util.spec_from_file_location("dirty_for_table", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module("dirty_for_table", Path(__file__).parents[2] / "bench" / "dirty.py")
 
 
 @pytest.mark.parametrize("ids", [[], ["id"]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from loading import load_module
 
 from studentsuccess.config.workspace import Workspace
 
@@ -18,13 +18,7 @@ _JOB = Path(__file__).with_name("job.py")
 
 
 def _load_job() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("warehouse_job", _JOB)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_module("warehouse_job", _JOB)
 
 
 @pytest.fixture(scope="session")
