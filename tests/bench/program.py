@@ -51,12 +51,12 @@ class Loaded:
         return found
 
 
-def loaded(sample: Sample, workspace: Path) -> Loaded:
+def loaded(sample: Sample) -> Loaded:
     """The document on stdout, which must be one JSON document and nothing else."""
     try:
         said = json.loads(sample.stdout)
         books = {name: {key: int(counts[key]) for key in BOOKS} for name, counts in said["tables"].items()}
-        return Loaded(said["kind"], books, tuple(workspace / path for path in said["dead_letters"]))
+        return Loaded(said["kind"], books, tuple(Path(path).absolute() for path in said["dead_letters"]))
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise BenchError(f"`ss etl -f json` printed something else than its document ({problem!r})") from None
 

@@ -112,7 +112,7 @@ def _grow(section: Section, table: Table, work: Path, peaks: list[float]) -> Non
 
 def _against_truth(section: Section, table: Table, sample: Sample, workspace: Path) -> None:
     """Books, every reject's line, text and column, and the rows that remain."""
-    said, totals = loaded(sample, workspace), table.totals
+    said, totals = loaded(sample), table.totals
     suffix = f", {totals.rows:,} rows"
     if "big" not in said.books:
         raise BenchError(f"`ss etl --name big` reports {', '.join(said.books) or 'no table'}")
