@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from codecs import BOM_UTF8
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +23,9 @@ from studentsuccess.core.layout import Extracted, Layout
 from studentsuccess.core.lines import CACHE_BYTES, Bytes, Records, as_bytes, from_ends, line_ends, locate
 from studentsuccess.core.origin import Origin
 
+if TYPE_CHECKING:
+    from studentsuccess.core.compiled import Taken
+
 FAST_KINDS = (Kind.INTEGER, Kind.DECIMAL)
 
 
@@ -31,23 +37,30 @@ class Dialect:
     names: tuple[str, ...]
 
 
-def extract_csv(block: Block, origin: Origin, dialect: Dialect, layout: Layout, typed: frozenset[str]) -> Extracted:
-    """The columns of a block. Those named in `typed` come as numbers when the whole block allows it."""
+def extract_csv(
+    block: Block, origin: Origin, dialect: Dialect, layout: Layout, typed: frozenset[str], *, compiled: bool = False
+) -> Extracted:
+    """The columns of a block. Those named in `typed` come as numbers when the whole block allows it.
+
+    With `compiled`, loops of our own go first where that is faster.
+    """
     check_bytes(block, origin)
     # pyarrow drops a byte-order mark at the start of what it reads; here it is the middle of a file, and data.
     if block.ends is not None or block.data.startswith(BOM_UTF8):
         return _slowly(block, origin, dialect, layout)
+    if compiled and (found := _compiled(block, origin, dialect, layout, typed)) is not None:
+        return found
     kinds = {c.name: c.kind for c in layout.columns if c.name in typed and c.kind in FAST_KINDS}
     ragged: list[tuple[int, str]] = []
     if kinds and not _hides_numbers(block.data, dialect.delimiter):
         table = _read(block, dialect, layout, kinds, ragged)
         if table is not None:
-            return _extracted(block, origin, table, ragged)
+            return _extracted(block, origin, _columns(table), table.num_rows, ragged)
     ragged.clear()
     table = _read(block, dialect, layout, {}, ragged)
     if table is None:
         return _slowly(block, origin, dialect, layout)
-    return _extracted(block, origin, table, ragged)
+    return _extracted(block, origin, _columns(table), table.num_rows, ragged)
 
 
 def check_bytes(block: Block, origin: Origin) -> None:
@@ -155,6 +168,29 @@ def _read(
     return table if all(_exact(table.column(name), kind) for name, kind in kinds.items()) else None
 
 
+def _compiled(
+    block: Block, origin: Origin, dialect: Dialect, layout: Layout, typed: frozenset[str]
+) -> Extracted | None:
+    """The block by loops of our own; with quotes they spare too little to load numba for them."""
+    loops = None if b'"' in block.data and "numba" not in sys.modules else _loops()
+    taken = loops(block.data, dialect.delimiter, dialect.names, layout, typed) if loops else None
+    if taken is None:
+        return None
+    expected = len(dialect.names)
+    ragged = [(record, _fields(fields, expected)) for record, fields in taken.ragged]
+    return _extracted(block, origin, taken.columns, taken.rows, ragged)
+
+
+@cache
+def _loops() -> Callable[[bytes, str, Sequence[str], Layout, frozenset[str]], Taken | None] | None:
+    """Our own loops, where numba works: loading it takes a moment, and a library of its own."""
+    try:
+        from studentsuccess.core.compiled import take_apart
+    except (ImportError, OSError):
+        return None
+    return take_apart
+
+
 def _exact(column: pa.ChunkedArray, kind: Kind) -> bool:
     """Whether typed numbers stay within what the grammar accepts (finite, and not too long to be exact)."""
     extremes = pc.min_max(column)
@@ -171,18 +207,23 @@ def _fields(actual: int, expected: int) -> str:
     return f"{actual} field{'s' if actual != 1 else ''}, expected {expected}"
 
 
-def _extracted(block: Block, origin: Origin, table: pa.Table, ragged: list[tuple[int, str]]) -> Extracted:
+def _columns(table: pa.Table) -> dict[str, pa.Array]:
+    return {name: _one_chunk(table.column(name)) for name in table.column_names}
+
+
+def _extracted(
+    block: Block, origin: Origin, columns: dict[str, pa.Array], rows: int, ragged: list[tuple[int, str]]
+) -> Extracted:
     located: list[Records] = []
+    records = rows + len(ragged)
 
     def find(record: int) -> tuple[int, str]:
         if not located:
             located.append(locate(block.data, block.first_line))
-            _same_count(len(located[0]), table.num_rows + len(ragged), origin)
+            _same_count(len(located[0]), records, origin)
         return located[0].place(record)
 
-    records = table.num_rows + len(ragged)
     _refuse_cut(block, origin, records, ragged)
-    columns = {name: _one_chunk(table.column(name)) for name in table.column_names}
     return Extracted(columns, records, tuple(ragged), find)
 
 
