@@ -52,7 +52,13 @@ class Pace:
     def __init__(self, name: str, total: int | None, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
         self.rows = self.rejected = 0
+        self.detail = ""
         self._start = time.monotonic()
+
+    def advance(self, rows: int, rejected: int, detail: str) -> None:
+        self.rows += rows
+        self.rejected += rejected
+        self.detail = detail or self.detail
 
     def told(self, *, rate: bool = True) -> str:
         """The state in words; a step without a unit has only its time."""
@@ -65,6 +71,8 @@ class Pace:
             parts.append(f"{_short(speed)}/s")
         if self.rejected:
             parts.append(f"{self.rejected:,} rejected")
+        if self.detail:
+            parts.append(self.detail)
         if self.total and self.rows and seconds >= 1:
             parts.append(f"about {_duration(max(0, self.total - self.rows) / speed)} left")
         return " · ".join(parts)
@@ -97,9 +105,8 @@ class _PlainStep:
         while not self._ended.wait(self._every):
             tell(f"{self._pace.name}: {self._pace.told()}\n")
 
-    def advance(self, rows: int, *, rejected: int = 0) -> None:
-        self._pace.rows += rows
-        self._pace.rejected += rejected
+    def advance(self, rows: int, *, rejected: int = 0, detail: str = "") -> None:
+        self._pace.advance(rows, rejected, detail)
 
     def expect(self, total: int) -> None:
         self._pace.total = total
@@ -137,9 +144,8 @@ class _BarStep:
     def start(self) -> None:
         self._progress.start()
 
-    def advance(self, rows: int, *, rejected: int = 0) -> None:
-        self._pace.rows += rows
-        self._pace.rejected += rejected
+    def advance(self, rows: int, *, rejected: int = 0, detail: str = "") -> None:
+        self._pace.advance(rows, rejected, detail)
         self._progress.update(self._task, completed=self._pace.rows)
 
     def expect(self, total: int) -> None:

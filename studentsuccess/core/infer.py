@@ -41,7 +41,7 @@ def sample(given: Input, names: Sequence[str], nulls: tuple[str, ...], tolerance
     block = next(text_blocks(given, limit, SAMPLE_BYTES), None)
     if block is None:
         return Sample(texts, DEFAULT_ROW_BYTES)
-    found = _texts(block, given, texts)
+    found = texts_of(block, given, texts)
     columns = tuple(Column(name, _sampled(found[name].slice(0, SAMPLE_ROWS), tolerance)) for name in names)
     rows = max((len(values) for values in found.values()), default=1)
     return Sample(Layout(columns, nulls), max(1, len(block.data) // max(rows, 1)))
@@ -53,10 +53,11 @@ def look(given: Input, names: Sequence[str], nulls: tuple[str, ...], limit: int)
         return
     texts = Layout(tuple(Column(name, Kind.TEXT) for name in names), nulls)
     for block in islice(text_blocks(given, limit, SAMPLE_BYTES), 2):
-        _texts(block, given, texts)
+        texts_of(block, given, texts)
 
 
-def _texts(block: Block, given: Input, layout: Layout) -> dict[str, pa.Array]:
+def texts_of(block: Block, given: Input, layout: Layout) -> dict[str, pa.Array]:
+    """The columns of a block as they are written."""
     if given.format is Format.JSON_LINES:
         return extract_json(block, given.origin, layout, given.dialect.names).columns
     return extract_csv(block, given.origin, given.dialect, layout, frozenset()).columns

@@ -102,6 +102,8 @@ def _guess(texts: pa.Array, *, exact: bool) -> dict[Kind, int]:
 
     Where nine in ten values begin as no number, date or truth value does, those are counted and the patterns spared.
     """
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_decode()
     present = len(texts) - texts.null_count
     plain = 0 if exact else plainly_text(texts)
     if plain and plain >= PLAIN_SHARE * present:

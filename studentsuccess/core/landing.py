@@ -7,7 +7,7 @@ duplicates, conflicts and the final Parquet file need is a sequential read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,20 @@ class Task:
     guess: bool = False
     tolerance: float = 0.01
     keep_open: frozenset[str] = frozenset()
+    labels: bool = False
+
+    @property
+    def read_as(self) -> Layout:
+        """The layout of the batches: with `labels` a text comes as a code and the texts that the block has."""
+        if not self.labels:
+            return self.layout
+        return replace(
+            self.layout,
+            columns=tuple(
+                replace(column, kind=Kind.LABEL) if column.kind is Kind.TEXT else column
+                for column in self.layout.columns
+            ),
+        )
 
 
 @dataclass
@@ -87,33 +101,36 @@ class Pass:
         return sum(book.read for book in self.books)
 
 
-def run_pass(task: Task, staging: Path, letters: DeadLetters, step: Step) -> Pass:
-    """Read every input once into the staging file; rejects go to the dead letters as they come."""
-    looks = bool(task.keys)
+def new_pass(task: Task, staging: Path) -> Pass:
+    """The books of a reading that has not begun."""
+    suspicion = Suspicion(task.expected_rows) if task.keys else None
+    return Pass(staging, pa.schema([]), [SourceBooks() for _ in task.inputs], {}, {}, {}, suspicion)
+
+
+def observe(task: Task, found: Pass, letters: DeadLetters, step: Step) -> Iterator[Parsed]:
+    """Every block of every input once, in order and booked; rejects go to the dead letters as they come."""
     hints = Hints(open_guesses=_texts(task) if task.guess else set(), exact_guesses=task.keep_open)
-    found = Pass(
-        staging,
-        pa.schema([]),
-        [SourceBooks() for _ in task.inputs],
-        {},
-        {},
-        {},
-        Suspicion(task.expected_rows) if looks else None,
-    )
     closing = _Closing(task, hints, found)
     seen = 0
-    staging.parent.mkdir(parents=True, exist_ok=True)
-    with StagingWriter(staging, _shape(task), hashed=looks) as writer:
-        found.schema = writer.schema
-        for parsed in stream(task.inputs, task.layout, task.settings, task.rules, hints):
-            _book(parsed, task, found, letters)
-            writer.put(_with_hashes(parsed.batch, task, found))
-            seen += parsed.size
-            foreseen = _foreseen(task, found, seen)
-            step.expect(foreseen)
-            closing.look(parsed, foreseen)
-            step.advance(parsed.read, rejected=len(parsed.rejects))
+    for parsed in stream(task.inputs, task.read_as, task.settings, task.rules, hints):
+        _book(parsed, task, found, letters)
+        yield parsed
+        seen += parsed.size
+        foreseen = _foreseen(task, found, seen)
+        step.expect(foreseen)
+        closing.look(parsed, foreseen)
+        step.advance(parsed.read, rejected=len(parsed.rejects))
     letters.close()
+
+
+def run_pass(task: Task, staging: Path, letters: DeadLetters, step: Step) -> Pass:
+    """Read every input once into the staging file."""
+    found = new_pass(task, staging)
+    staging.parent.mkdir(parents=True, exist_ok=True)
+    with StagingWriter(staging, _shape(task), hashed=bool(task.keys)) as writer:
+        found.schema = writer.schema
+        for parsed in observe(task, found, letters, step):
+            writer.put(_with_hashes(parsed.batch, task, found))
     return found
 
 

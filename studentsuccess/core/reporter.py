@@ -8,9 +8,9 @@ from typing import Protocol
 
 
 class Step(Protocol):
-    """One line of progress: rows so far of a total that may be unknown, rejects among them."""
+    """One line of progress: rows so far of a total that may be unknown, rejects among them, and how it goes."""
 
-    def advance(self, rows: int, *, rejected: int = 0) -> None: ...
+    def advance(self, rows: int, *, rejected: int = 0, detail: str = "") -> None: ...
 
     def expect(self, total: int) -> None: ...
 
@@ -40,7 +40,7 @@ def phase(reporter: Reporter, name: str) -> Iterator[None]:
 class SilentStep:
     """Progress that nobody watches."""
 
-    def advance(self, rows: int, *, rejected: int = 0) -> None:
+    def advance(self, rows: int, *, rejected: int = 0, detail: str = "") -> None:
         """Say nothing."""
 
     def expect(self, total: int) -> None:

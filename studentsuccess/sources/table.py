@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -26,7 +26,7 @@ from studentsuccess.core.layout import Column, Layout
 from studentsuccess.core.names import nearest
 from studentsuccess.core.origin import GZIP, ZSTD, first_bytes
 from studentsuccess.core.probe import Probe
-from studentsuccess.core.reporter import Reporter, phase
+from studentsuccess.core.reporter import Reporter, Step, phase
 from studentsuccess.core.staged import ROWS_OF_TWO_FILES, write_parquet
 from studentsuccess.errors import UsageError
 from studentsuccess.sources.landed import SPREADSHEET_ROWS, DataFile, Landed, Places, Reading
@@ -118,16 +118,35 @@ def _column(wanted: str, probe: Probe, flag: str) -> str:
 def land(dataset: Dataset, reading: Reading, places: Places, reporter: Reporter) -> Landed:
     """Read a dataset until its types are settled, then write its Parquet file beside its place."""
     letters = places.letters(dataset.name)
+
+    def into_staging(task: Task, step: Step) -> Pass:
+        return run_pass(task, places.staging / f"{dataset.name}.arrow", letters, step)
+
+    task, found = read_typed(dataset, reading, letters, reporter, into_staging)
+    with phase(reporter, f"{dataset.name}: settling repeats, writing"):
+        return finish(dataset, task, found, places, letters)
+
+
+def read_typed(
+    dataset: Dataset,
+    reading: Reading,
+    letters: DeadLetters,
+    reporter: Reporter,
+    one_pass: Callable[[Task, Step], Pass],
+    *,
+    labels: bool = False,
+) -> tuple[Task, Pass]:
+    """Read a dataset until its types are those of the whole of it; `one_pass` is begun anew when they were not."""
     begin = _begin(dataset, reading)
     layout = begin.layout
     expected = _expected_rows(dataset, begin.row_bytes)
     given = frozenset(name for probe in dataset.probes for name in probe.kinds or ())
     keep_open: frozenset[str] = frozenset()
     for left in reversed(range(MOST_PASSES)):
-        task = replace(task_of(dataset, layout, reading, expected), keep_open=keep_open)
+        task = replace(task_of(dataset, layout, reading, expected), keep_open=keep_open, labels=labels)
         step = reporter.step(dataset.name, expected)
         try:
-            found = run_pass(task, places.staging / f"{dataset.name}.arrow", letters, step)
+            found = one_pass(task, step)
         finally:
             step.close()
         revised = revise(layout, found, reading.tolerance, given)
@@ -139,8 +158,7 @@ def land(dataset: Dataset, reading: Reading, places: Places, reporter: Reporter)
         letters.restart()
     if not found.read:
         raise dataset.probes[0].given.origin.error("0 data rows", "export the file again")
-    with phase(reporter, f"{dataset.name}: settling repeats, writing"):
-        return finish(dataset, task, found, places, letters)
+    return task, found
 
 
 def _left_text(before: Layout, after: Layout) -> frozenset[str]:
