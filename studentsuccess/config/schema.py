@@ -7,6 +7,7 @@ runs a command may import it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,6 +25,7 @@ from studentsuccess.config.values import (
     RejectLimit,
     is_delimiter,
     is_encoding,
+    is_epochs,
     parse_reject_limit,
     parse_size,
 )
@@ -170,6 +172,37 @@ class TrainSettings(Section):
         old=("MODEL_BACKEND",),
         reason="only scikit-learn backends exist now",
     )
+    holdout: float = _setting(
+        0.2,
+        "Share of the rows that no model learns from, and that its figures come from.",
+        flag="--holdout",
+        ge=0.01,
+        le=0.9,
+    )
+    epochs: Annotated[str, BeforeValidator(_number_as_text), _only(is_epochs)] = _setting(
+        "auto",
+        "Times that the incremental model goes through the rows; auto stops when an inner slice gains nothing.",
+        example="5",
+        expects="`auto` or a number from 1 to 1000",
+    )
+    seed: int = _setting(0, "Start of the random numbers of a training.", ge=0, le=2**63 - 1)
+    promote: Literal["if-better", "always", "never"] = _setting(
+        "if-better", "When a new version becomes the production one; the first one always does, unless never."
+    )
+    trials: int = _setting(12, "Configurations that a search tries.", ge=1, le=1000)
+    cv: int = _setting(5, "Folds of the cross-validation inside a search.", ge=2, le=20)
+    signing_key: SecretStr | None = _setting(
+        None,
+        "Key that models are signed with; once it is set, a model without its signature is refused. One can be made"
+        " with `openssl rand -hex 32`.",
+        example="A-KEY-OF-YOUR-OWN-MAKING",
+        expects="a text of at least 16 characters",
+        min_length=16,
+    )
+
+    @property
+    def fixed_epochs(self) -> int | None:
+        return None if self.epochs == "auto" else int(self.epochs)
 
 
 class ScoreSettings(Section):
@@ -189,10 +222,52 @@ class PrivacySettings(Section):
     """What must not be seen in published figures."""
 
     min_cell: int = _setting(10, "Smallest count of students that is shown; smaller ones are hidden.", ge=1, le=1000)
+    pseudonymous_ids: bool = _setting(
+        False, "Whether marts leave the warehouse with pseudonyms instead of students' ids, in files and databases."
+    )
+    pseudonym_key: SecretStr | None = _setting(
+        None,
+        "Key that pseudonyms are made with; who has it can find out who is who. One can be made with"
+        " `openssl rand -hex 32`.",
+        example="A-KEY-OF-YOUR-OWN-MAKING",
+        expects="a text of at least 16 characters",
+        min_length=16,
+    )
+    pseudonym_key_file: str | None = _setting(
+        None,
+        "File that holds this key instead; it is best kept on another disk than the workspace.",
+        example="/etc/ss/pseudonym.key",
+    )
+
+
+def _term_day(text: str) -> tuple[str, date]:
+    """A term and the day on which it began, from `TERM=YYYY-MM-DD`."""
+    term, _, day = text.rpartition("=")
+    if not term.strip():
+        raise ValueError("names no term")
+    return term.strip(), date.fromisoformat(day.strip())
+
+
+def _are_term_days(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        _term_day(text)
+    return texts
 
 
 class MartsSettings(Section):
     """Tables for BI tools."""
+
+    sample_rows: int = _setting(1000, "Rows of each mart in its sample as CSV.", ge=1, le=10_000_000)
+    term_starts: Annotated[tuple[str, ...], AfterValidator(_are_term_days)] = _setting(
+        (),
+        "First days of terms whose names are not like 2014B (February) or 2014J (October).",
+        example=("2025-SPRING=2025-02-17",),
+        expects="a list of texts such as `2025-SPRING=2025-02-17`",
+    )
+
+    @property
+    def start_days(self) -> dict[str, date]:
+        return dict(_term_day(text) for text in self.term_starts)
 
 
 class AlertsSettings(Section):
@@ -208,18 +283,48 @@ class AlertsSettings(Section):
         ge=0,
         le=1,
     )
+    capacity: int = _setting(40, "Students who can be called in a week.", flag="--capacity", ge=1, le=1_000_000)
+    cooldown_days: int = _setting(14, "Days after a contact in which a student is not called again.", ge=0, le=366)
 
 
 class ExperimentSettings(Section):
     """Trials of an intervention."""
 
+    top_k: int = _setting(50, "Students at the highest risk that a trial takes in.", ge=2, le=1_000_000)
+    uplifts: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1, max_length=12)] = _setting(
+        (0.03, 0.05, 0.08),
+        "How much an intervention may raise the share that passes, one scenario each: 0.05 is 5 points of 100.",
+        expects="a list of one to twelve numbers above 0 and up to 1",
+    )
+    bootstraps: int = _setting(2000, "Trials that are simulated for each scenario.", ge=100, le=100_000)
+    power: float = _setting(0.8, "Chance that a trial should have to show an effect that is there.", ge=0.5, lt=1)
+    alpha: float = _setting(0.05, "Chance of showing an effect that is not there; intervals follow it.", gt=0, le=0.5)
+    seed: int = _setting(42, "Start of the random numbers of assignments and simulations.", ge=0, le=2**63 - 1)
+
 
 class RoiSettings(Section):
     """What helping is worth."""
 
+    value_per_pass: float = _setting(1200, "Worth of one more student who passes.", ge=0, le=10**12)
+    intervention_cost: float = _setting(
+        150, "Cost of contacting one student; the whole cost is this times the students contacted.", ge=0, le=10**12
+    )
+    costs: Annotated[tuple[Annotated[float, Field(ge=0, le=10**12)], ...], Field(max_length=24)] = _setting(
+        (),
+        "Costs per contacted student in the grid; an empty list: from a tenth to twice the intervention cost.",
+        example=(20, 50, 100),
+        expects="a list of up to 24 numbers from 0 upwards",
+    )
+
 
 class ReportSettings(Section):
     """The executive summary."""
+
+    title: str = _setting(
+        "Who needs help, why, and what helping is worth", "Its title.", min_length=1, max_length=200
+    )
+    school: str | None = _setting(None, "Name of the school, below the title.", example="Hill College", max_length=200)
+    currency: str = _setting("", "What stands before an amount of money, such as € or CHF.", max_length=8)
 
 
 class PublishSettings(Section):
@@ -231,6 +336,14 @@ class PublishSettings(Section):
         example="postgresql://HOST/DATABASE",
         old=("DATABASE_URL",),
         expects="the URL of a database",
+    )
+    database_schema: str = _setting(
+        "mart",
+        "Schema of the database that marts go into; SQLite has none.",
+        flag="--schema",
+        expects="text of 1 to 63 characters",
+        min_length=1,
+        max_length=63,
     )
     storage: Literal["local", "s3"] = _setting("local", "Where artifacts are kept.", old=("STORAGE_BACKEND",))
     s3_bucket: str | None = _setting(None, "Bucket for artifacts.", example="my-artifacts", old=("S3_BUCKET",))

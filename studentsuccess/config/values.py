@@ -80,3 +80,8 @@ def is_encoding(name: str) -> bool:
     except (LookupError, ValueError):
         return False
     return bool(name)
+
+
+def is_epochs(text: str) -> bool:
+    """`auto`, or how often."""
+    return text == "auto" or (text.isdecimal() and text.isascii() and 1 <= int(text) <= 1000)

@@ -20,6 +20,7 @@ from duckdb import DuckDBPyConnection
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.locks import Holder, busy_error, read_holder
 from studentsuccess.errors import BusyError, SsError, StorageError, UsageError
+from studentsuccess.warehouse.sql import literal
 
 # What tasks call a connection: the engine is this room's secret.
 Connection = DuckDBPyConnection
@@ -212,3 +213,17 @@ def _out_of_memory(text: str) -> SsError:
         f"DuckDB's share{allowed} of the memory budget is too small for this step",
         "allow more with `--set budget.memory=2GB`; `ss doctor` shows what there is",
     )
+
+
+@contextmanager
+def beside(workspace: Workspace, limits: EngineLimits) -> Iterator[DuckDBPyConnection]:
+    """A database in memory with the warehouse attached as `world`, to read: for a world that never was."""
+    if not workspace.warehouse.is_file():
+        raise UsageError(f"there is no warehouse in `{workspace.root}` yet", "load something first: `ss etl INPUT`")
+    with translated(workspace):
+        connection = open_file(workspace, Path(":memory:"), limits)
+        try:
+            connection.execute(f"ATTACH {literal(str(workspace.warehouse))} AS world (READ_ONLY)")
+            yield connection
+        finally:
+            connection.close()

@@ -13,7 +13,7 @@ from duckdb import DuckDBPyConnection
 
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.counts import Counts
-from studentsuccess.core.digest import FileFact, canonical
+from studentsuccess.core.digest import FileFact, canonical, text_digest
 from studentsuccess.core.locks import Clock, utc_now
 from studentsuccess.warehouse.database import EngineLimits, connect
 from studentsuccess.warehouse.migrate import has_table, pending
@@ -131,3 +131,12 @@ def is_done(workspace: Workspace, limits: EngineLimits, key: str, targets: Seque
     with connect(workspace, limits, read_only=True) as connection:
         pending(connection)
         return find_complete(workspace, connection, key, targets)
+
+
+def newest_load(connection: DuckDBPyConnection) -> FileFact:
+    """The digest of everything that was loaded into the warehouse so far: what a result over all of it hangs on."""
+    if not has_table(connection, "ops", "run"):
+        return FileFact("core", 0, text_digest(""))
+    rows = connection.execute(statement("loads")).fetchall()
+    size = sum(int(fact["size"]) for _, inputs in rows for fact in json.loads(inputs))
+    return FileFact("core", size, text_digest(canonical([str(key) for key, _ in rows])))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
+from studentsuccess.warehouse.migrate import has_table
 from studentsuccess.warehouse.sql import identifier, statement
 
 
@@ -14,3 +16,16 @@ def table_rows(connection: DuckDBPyConnection) -> dict[str, int]:
         count = connection.execute(f"SELECT count(*) FROM {identifier(schema)}.{identifier(table)}").fetchone()  # noqa: S608
         rows[f"{schema}.{table}"] = int(count[0]) if count else 0
     return rows
+
+
+def has_rows(connection: DuckDBPyConnection, schema: str, table: str) -> bool:
+    """Whether a table is there and holds anything."""
+    if not has_table(connection, schema, table):
+        return False
+    found = connection.execute(f"SELECT 1 FROM {identifier(schema)}.{identifier(table)} LIMIT 1").fetchone()  # noqa: S608
+    return found is not None
+
+
+def enrolments(connection: DuckDBPyConnection) -> pa.Table:
+    """Who is enrolled in what: enrollment_id, course_id, term, student_id."""
+    return connection.execute(statement("enrolments")).to_arrow_table()

@@ -1,0 +1,1 @@
+"""Fit, score, explain, evaluate, keep: takes arrays and batches, knows no files of the user's."""

@@ -1,0 +1,1 @@
+DELETE FROM mart.experiment_results WHERE kind = $kind AND (kind = 'simulation' OR name = $name);

@@ -1,0 +1,1 @@
+INSERT INTO ml.backtest BY NAME SELECT * FROM incoming;

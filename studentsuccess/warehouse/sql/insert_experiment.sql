@@ -1,0 +1,1 @@
+INSERT INTO mart.experiment_results BY NAME SELECT * FROM incoming;

@@ -1,0 +1,1 @@
+INSERT INTO ml.population BY NAME SELECT * FROM incoming;

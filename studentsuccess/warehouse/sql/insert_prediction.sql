@@ -1,0 +1,1 @@
+INSERT INTO ml.prediction BY NAME SELECT * FROM incoming;

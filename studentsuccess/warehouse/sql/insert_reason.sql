@@ -1,0 +1,1 @@
+INSERT INTO ml.reason BY NAME SELECT * FROM incoming;

@@ -1,0 +1,1 @@
+SELECT * FROM ml.backtest ORDER BY demographics DESC, week, scope, member, metric;

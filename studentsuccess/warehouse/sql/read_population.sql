@@ -1,0 +1,1 @@
+SELECT * FROM ml.population ORDER BY week, course_run_id;

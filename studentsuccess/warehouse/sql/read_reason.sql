@@ -1,0 +1,1 @@
+SELECT * FROM ml.reason ORDER BY week, enrollment_id, rank;

@@ -1,0 +1,1 @@
+SELECT table_name, digest FROM mart_publication
