@@ -7,19 +7,56 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from studentsuccess.api import etl, etl_generated, etl_mended, verify
+    from studentsuccess.api import (
+        compare,
+        etl,
+        etl_generated,
+        etl_mended,
+        explain,
+        explain_row,
+        list_models,
+        model,
+        promote,
+        score,
+        train,
+        verify,
+    )
     from studentsuccess.errors import ExitCode, SsError
 
 # Where each public name lives: imported when it is first used, so that `ss --help` pays for none of them.
 _PLACES = {
+    "compare": "studentsuccess.api",
     "etl": "studentsuccess.api",
     "etl_generated": "studentsuccess.api",
     "etl_mended": "studentsuccess.api",
+    "explain": "studentsuccess.api",
+    "explain_row": "studentsuccess.api",
+    "list_models": "studentsuccess.api",
+    "model": "studentsuccess.api",
+    "promote": "studentsuccess.api",
+    "score": "studentsuccess.api",
+    "train": "studentsuccess.api",
     "verify": "studentsuccess.api",
     "ExitCode": "studentsuccess.errors",
     "SsError": "studentsuccess.errors",
 }
-__all__ = ["ExitCode", "SsError", "__version__", "etl", "etl_generated", "etl_mended", "verify"]
+__all__ = [
+    "ExitCode",
+    "SsError",
+    "__version__",
+    "compare",
+    "etl",
+    "etl_generated",
+    "etl_mended",
+    "explain",
+    "explain_row",
+    "list_models",
+    "model",
+    "promote",
+    "score",
+    "train",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> object:

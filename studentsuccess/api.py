@@ -3,22 +3,38 @@
 import studentsuccess as ss
 result = ss.etl(["exports/grades.csv"], workspace="my-school", ids=["student_id"])
 result.tables["grades"].kept
+
+trained = ss.train("grades", "final", "my-school")
+scored = ss.score("new.csv", "my-school")
+scored.counts.kept, scored.output
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from studentsuccess.config.layers import Overrides, load
 from studentsuccess.core.reporter import Reporter, SilentReporter
+from studentsuccess.errors import UsageError
+from studentsuccess.models.labels import Asked
 from studentsuccess.tasks import etl as etl_task
-from studentsuccess.tasks import etl_demo, etl_retry
+from studentsuccess.tasks import etl_demo, etl_retry, train_data
+from studentsuccess.tasks import explain as explain_task
+from studentsuccess.tasks import models as models_task
+from studentsuccess.tasks import score as score_task
+from studentsuccess.tasks import train as train_task
 from studentsuccess.tasks import verify as verify_task
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import EtlRequest, EtlResult
+from studentsuccess.tasks.explain import Explained, ExplainPlan, ExplainRequest, RowExplained
+from studentsuccess.tasks.explain_rows import Wanted
 from studentsuccess.tasks.inputs import resolved
+from studentsuccess.tasks.models import Comparison, Promoted, Shown, Standing
+from studentsuccess.tasks.score import ScoreRequest, ScoreResult
+from studentsuccess.tasks.train import Algorithm, TrainRequest, TrainResult
 from studentsuccess.warehouse.verify import Finding
 
 
@@ -66,9 +82,122 @@ def etl_mended(
     return etl_retry.run(etl_retry.plan(Path(file), context), reporter or SilentReporter())
 
 
+def train(
+    data: str | Path | Iterable[str | Path],
+    target: str | None,
+    workspace: str | Path = ".",
+    *,
+    ids: Iterable[str] = (),
+    algorithm: Algorithm = "incremental",
+    name: str | None = None,
+    task: Asked = "auto",
+    types: Iterable[str] = (),
+    refit: bool = False,
+    resume: bool = False,
+    settings: Mapping[str, object] | None = None,
+    reporter: Reporter | None = None,
+    wait: float = 0.0,
+) -> TrainResult:
+    """Learn from files or from a dataset of the workspace, as `ss train local`; `types` are texts `COLUMN=ROLE`."""
+    context = _context(workspace, settings, wait)
+    request = TrainRequest(algorithm, name, task, tuple(types), refit, resume)
+    with train_data.located(_named(data), target, tuple(ids), context, resolved) as source:
+        return train_task.run(train_task.plan(request, source, context), reporter or SilentReporter())
+
+
+def score(
+    inputs: str | Path | Iterable[str | Path],
+    workspace: str | Path = ".",
+    *,
+    model: str | None = None,
+    output: str | Path | None = None,
+    ids: Iterable[str] = (),
+    evaluate: bool = False,
+    reasons: int = 0,
+    settings: Mapping[str, object] | None = None,
+    reporter: Reporter | None = None,
+    wait: float = 0.0,
+) -> ScoreResult:
+    """Predict every row with a registered model, into a file; look at `failed`, which names rows that had no score."""
+    context = _context(workspace, settings, wait)
+    request = ScoreRequest(model, str(output) if output is not None else None, tuple(ids), evaluate, reasons)
+    with resolved(_named(inputs)) as files:
+        return score_task.run(score_task.plan(request, files, context), reporter or SilentReporter())
+
+
+def explain(
+    inputs: str | Path | Iterable[str | Path] = (),
+    workspace: str | Path = ".",
+    *,
+    model: str | None = None,
+    sample: int | None = None,
+    into: str | Path | None = None,
+    settings: Mapping[str, object] | None = None,
+    reporter: Reporter | None = None,
+    wait: float = 0.0,
+) -> Explained:
+    """What a model looks at, over rows of files, of a dataset, or (unsaid) of what it was trained on."""
+    request = ExplainRequest(model, Wanted(), sample, str(into) if into is not None else None)
+    with _explaining(request, inputs, _context(workspace, settings, wait)) as made:
+        return explain_task.run(made, reporter or SilentReporter())
+
+
+def explain_row(
+    inputs: str | Path | Iterable[str | Path] = (),
+    workspace: str | Path = ".",
+    *,
+    row: int | None = None,
+    student: Iterable[str] = (),
+    model: str | None = None,
+    settings: Mapping[str, object] | None = None,
+    reporter: Reporter | None = None,
+    wait: float = 0.0,
+) -> RowExplained:
+    """Why a model said what it said of one row: by its place, from 1 on, or by its id (one text an id column)."""
+    request = ExplainRequest(model, Wanted(row, tuple(student)))
+    if not request.wanted.anything:
+        raise UsageError("no row is named", "say `row=17`, or `student=[ID]`; `explain` looks at all rows")
+    with _explaining(request, inputs, _context(workspace, settings, wait)) as made:
+        return explain_task.run_row(made, reporter or SilentReporter())
+
+
+def list_models(workspace: str | Path = ".") -> tuple[Standing, ...]:
+    """Every version with its figures, oldest first within its name."""
+    return models_task.listing(_context(workspace, None, 0.0))
+
+
+def model(spec: str | None = None, workspace: str | Path = ".") -> Shown:
+    """Everything about one version, from its verified manifest; unsaid, about the one that scores."""
+    return models_task.show(spec, _context(workspace, None, 0.0))
+
+
+def compare(specs: Iterable[str], workspace: str | Path = ".") -> Comparison:
+    """Versions side by side, and the better one where that can be said."""
+    return models_task.compare(tuple(specs), _context(workspace, None, 0.0))
+
+
+def promote(spec: str, workspace: str | Path = ".", *, wait: float = 0.0) -> Promoted:
+    """Make `score` use this version."""
+    return models_task.run(models_task.plan(spec, _context(workspace, None, wait)))
+
+
 def verify(workspace: str | Path = ".") -> tuple[Finding, ...]:
     """Hold files, tables and models against the ledger; changes nothing."""
     return verify_task.run(_context(workspace, None, 0.0)).findings
+
+
+@contextmanager
+def _explaining(
+    request: ExplainRequest, inputs: str | Path | Iterable[str | Path], context: Context
+) -> Iterator[ExplainPlan]:
+    chosen = explain_task.choose(request, context)
+    with explain_task.located(_named(inputs), chosen, context, resolved) as files:
+        yield explain_task.plan(request, chosen, files, context)
+
+
+def _named(given: str | Path | Iterable[str | Path]) -> list[str]:
+    """One path or several, as texts."""
+    return [str(given)] if isinstance(given, str | Path) else [str(one) for one in given]
 
 
 def _context(workspace: str | Path, settings: Mapping[str, object] | None, wait: float) -> Context:

@@ -70,9 +70,26 @@ def root(
 
 
 def _register() -> None:
-    from studentsuccess.cli import config, doctor, etl, init, verify
+    from studentsuccess.cli import (
+        alerts,
+        config,
+        doctor,
+        etl,
+        experiment,
+        explain,
+        init,
+        marts,
+        models,
+        report,
+        roi,
+        run,
+        score,
+        train,
+        verify,
+    )
 
-    for module in (init, etl, verify, doctor, config):
+    steps = (init, run, etl, train, score, explain, marts, alerts, experiment, roi, report)
+    for module in (*steps, models, verify, doctor, config):
         module.register(app)
 
 

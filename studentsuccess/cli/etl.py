@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from studentsuccess.cli import flags
 from studentsuccess.cli.frame import Frame, command
 from studentsuccess.cli.output import Table, typing_is_expected
 from studentsuccess.core.counts import rows_of
@@ -43,25 +44,14 @@ def register(app: typer.Typer) -> None:
             typer.Argument(metavar="[INPUT]...", help="Files, folders or patterns; - is stdin.", show_default=False),
         ] = None,
         kind: Annotated[KindChoice, typer.Option("--kind", help="What the files are.")] = KindChoice.AUTO,
-        name: Annotated[
-            str | None, typer.Option("--name", help="Name of the dataset.", metavar="NAME", show_default=False)
-        ] = None,
-        ids: Annotated[
-            list[str] | None,
-            typer.Option("--id", help="Column(s) that identify a row.", metavar="COLUMN", show_default=False),
-        ] = None,
-        target: Annotated[
-            str | None,
-            typer.Option("--target", help="Column to be predicted later.", metavar="COLUMN", show_default=False),
-        ] = None,
+        name: flags.Name = None,
+        ids: flags.Ids = None,
+        target: flags.Target = None,
         duplicates: Annotated[
             DuplicateChoice | None,
             typer.Option("--duplicates", help="Identical rows: auto drops them with --id.", show_default=False),
         ] = None,
-        max_rejects: Annotated[
-            str | None,
-            typer.Option("--max-rejects", help="Most rejected rows: 1% or 100.", metavar="N|N%", show_default=False),
-        ] = None,
+        max_rejects: flags.MaxRejects = None,
         encoding: Annotated[
             str | None,
             typer.Option("--encoding", help="Such as latin-1, utf-16.", metavar="NAME", show_default=False),
@@ -74,32 +64,28 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option("--retry", help="Load mended dead letters.", metavar="DLQ_FILE", show_default=False),
         ] = None,
-        demo: Annotated[bool, typer.Option("--demo", help="Generate data with a known truth, and load it.")] = False,
+        demo: flags.Demo = False,
         students: Annotated[
             int | None,
             typer.Option("--students", help="Demo: how many students.", metavar="N", show_default=False),
         ] = None,
-        weeks: Annotated[
-            int | None, typer.Option("--weeks", help="Demo: how many weeks.", metavar="N", show_default=False)
-        ] = None,
-        seed: Annotated[
-            int | None, typer.Option("--seed", help="Demo: another draw.", metavar="N", show_default=False)
-        ] = None,
+        weeks: flags.Weeks = None,
+        seed: flags.Seed = None,
     ) -> None:
         """Read files, check every row, and load them."""
-        flags = {
+        given = {
             "etl.duplicates": duplicates.value if duplicates else None,
             "etl.max_rejects": max_rejects,
             "etl.encoding": encoding,
             "etl.delimiter": delimiter,
             "etl.demo_students": students,
-            "etl.demo_weeks": weeks,
+            "etl.demo_weeks": flags.one_number(weeks, "--weeks"),
             "etl.seed": seed,
         }
         from studentsuccess.core.memory import prepare_process
 
         prepare_process()
-        configuration = frame.configuration(flags)
+        configuration = frame.configuration(given)
         demo = demo or (configuration.settings.etl.demo and not inputs and retry is None)
         _one_source(inputs or [], demo, retry)
         if retry is not None:
@@ -129,8 +115,7 @@ def _files(
     from studentsuccess.tasks.inputs import STDIN, resolved
 
     kind, name, ids, target = asked
-    flat = tuple(part.strip() for one in ids for part in one.split(",") if part.strip())
-    request = etl.EtlRequest(kind, name, flat, target)  # type: ignore[arg-type]
+    request = etl.EtlRequest(kind, name, flags.parts(ids), target)  # type: ignore[arg-type]
     if STDIN in inputs and typing_is_expected():
         frame.output.note("reading what you type; Ctrl-D on an empty line ends it")
     with resolved(inputs) as files:

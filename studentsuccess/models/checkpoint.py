@@ -90,5 +90,5 @@ def _check(facts: str, arrays: Iterable[Doubles]) -> str:
     """A sum over all that was kept: a flipped bit would otherwise be learned on from."""
     found = zlib.crc32(facts.encode("utf-8"))
     for array in arrays:
-        found = zlib.crc32(np.ascontiguousarray(array), found)
+        found = zlib.crc32(np.ascontiguousarray(array).data, found)
     return f"{found:08x}"

@@ -112,6 +112,8 @@ class LinearModel:
             return Predictions(probabilities=found, unseen=unseen)
         values = found[:, 0] * self._one("spread") + self._one("level")
         half = self._one("half_width")
+        if not np.isfinite(half):
+            return Predictions(values=values, unseen=unseen)
         return Predictions(values=values, low=values - half, high=values + half, unseen=unseen)
 
     def contributions(self, batch: pa.RecordBatch, classes: Sequence[int]) -> Contributions:

@@ -1,7 +1,7 @@
 -- What raises the risk of each enrolment, what can be acted on first, the strongest first.
 --
--- Who somebody is (`core.demographic`) is no subject of a call and stays off a list that is passed around;
--- `ss explain --student` has it.
+-- Who somebody is (`core.demographic`) is no subject of a call and stays off a list that is passed around, and so does
+-- the course, which the list names anyway; `ss explain --student` has them.
 WITH newest AS (
     SELECT DISTINCT enrollment_id, course_run_id, student_id, week
     FROM ml.prediction
@@ -20,5 +20,5 @@ FROM ml.reason AS reason
 INNER JOIN newest USING (enrollment_id, week)
 WHERE
     reason.effect > 0
-    AND reason.feature NOT IN ('gender', 'region', 'education', 'deprivation', 'age_band', 'disability')
+    AND reason.feature NOT IN ('gender', 'region', 'education', 'deprivation', 'age_band', 'disability', 'course_id')
 ORDER BY newest.enrollment_id, reason.actionable DESC, reason.effect DESC, reason.rank, reason.feature;

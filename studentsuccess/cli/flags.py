@@ -1,0 +1,44 @@
+"""Flags that several commands have: declared once, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from studentsuccess.errors import UsageError
+
+
+def text(*names: str, about: str, metavar: str) -> Any:
+    """An option with a value, whose default needs no words."""
+    return typer.Option(*names, help=about, metavar=metavar, show_default=False)
+
+
+Name = Annotated[str | None, text("--name", about="Name of what is made: a dataset, a model.", metavar="NAME")]
+Ids = Annotated[list[str] | None, text("--id", about="Column(s) that identify a row.", metavar="COLUMN")]
+Target = Annotated[str | None, text("--target", about="Column to be predicted.", metavar="COLUMN")]
+MaxRejects = Annotated[str | None, text("--max-rejects", about="Most rejected rows: 1% or 100.", metavar="N|N%")]
+Seed = Annotated[int | None, text("--seed", about="Another draw of what is random.", metavar="N")]
+Demo = Annotated[bool, typer.Option("--demo", help="On generated data with a known truth.")]
+Week = Annotated[int | None, text("--week", about="Week whose end students are judged at.", metavar="N")]
+Weeks = Annotated[
+    str | None, text("--weeks", about="Weeks to judge at: 0,4,8; or how many to generate.", metavar="N,N")
+]
+Model = Annotated[
+    str | None, text("--model", "-m", about="Which model; default: the last one in use.", metavar="NAME[@VERSION]")
+]
+
+
+def parts(given: Sequence[str] | None) -> tuple[str, ...]:
+    """What was given one by one, or with commas."""
+    return tuple(part.strip() for one in given or () for part in one.split(",") if part.strip())
+
+
+def one_number(given: str | None, flag: str) -> int | None:
+    """A flag that may hold several numbers, where only one makes sense."""
+    if given is None:
+        return None
+    if not given.strip().isdecimal():
+        raise UsageError(f"`{flag} {given}` is not one whole number here", f"such as `{flag} 34`")
+    return int(given)

@@ -1,0 +1,1 @@
+SELECT DISTINCT term FROM core.course_run ORDER BY term;
