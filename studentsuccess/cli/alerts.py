@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from studentsuccess.cli.frame import Frame, command
+from studentsuccess.cli.groups import running
 from studentsuccess.cli.output import Shape, Table, typing_is_expected
 
 if TYPE_CHECKING:
@@ -32,21 +32,11 @@ def _own(*flags: str, about: str, metavar: str) -> Any:
 Day = Annotated[str | None, _own("--on", about="The day, such as 2025-03-14; default: today.", metavar="DATE")]
 
 
-class AlertsGroup(TyperGroup):
-    """Bare, or with nothing but options, it raises alerts."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        asks_help = bool({"-h", "--help"} & set(args[:1]))
-        if not ctx.resilient_parsing and not asks_help and (not args or args[0].startswith("-")):
-            args = [BARE, *args]
-        return super().parse_args(ctx, args)
-
-
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        cls=AlertsGroup,
+        cls=running(BARE),
         invoke_without_command=True,
-        help="Which classes give reason for alarm, whom to call this week, and who was called.",
+        help="Classes in alarm, whom to call this week, who was called.",
         epilog="Example: ss alerts raise --capacity 40",
     )
     app.add_typer(group, name=GROUP)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from studentsuccess.cli.frame import Frame, command
+from studentsuccess.cli.groups import running
 from studentsuccess.cli.output import Table, typing_is_expected
 
 if TYPE_CHECKING:
@@ -30,21 +30,11 @@ def _own(*flags: str, about: str, metavar: str) -> Any:
 TopK = Annotated[int | None, _own("--top-k", about="How many students at the highest risk; default: 50.", metavar="K")]
 
 
-class ExperimentGroup(TyperGroup):
-    """Bare, or with nothing but options, it simulates."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        asks_help = bool({"-h", "--help"} & set(args[:1]))
-        if not ctx.resilient_parsing and not asks_help and (not args or args[0].startswith("-")):
-            args = [BARE, *args]
-        return super().parse_args(ctx, args)
-
-
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        cls=ExperimentGroup,
+        cls=running(BARE),
         invoke_without_command=True,
-        help="Would contact help? A trial on paper, how large it must be, and what a real one showed.",
+        help="Would contact help? A trial on paper, its size, a real one.",
         epilog="Example: ss experiment simulate --top-k 200",
     )
     app.add_typer(group, name=GROUP)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from studentsuccess.cli.frame import Frame, command
+from studentsuccess.cli.groups import running
 from studentsuccess.cli.output import Table
 from studentsuccess.core.counts import rows_of
 from studentsuccess.errors import ExitCode
@@ -33,21 +33,11 @@ Schema = Annotated[
 ]
 
 
-class MartsGroup(TyperGroup):
-    """Bare, or with nothing but options, it builds."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        asks_help = bool({"-h", "--help"} & set(args[:1]))
-        if not ctx.resilient_parsing and not asks_help and (not args or args[0].startswith("-")):
-            args = [BARE, *args]
-        return super().parse_args(ctx, args)
-
-
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        cls=MartsGroup,
+        cls=running(BARE),
         invoke_without_command=True,
-        help="Tables for BI tools: build them, publish them, hold what was published against them.",
+        help="Tables for BI tools: build, publish, check.",
         epilog="Example: ss marts build -f json",
     )
     app.add_typer(group, name="marts")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from studentsuccess.cli.frame import Frame, command
+from studentsuccess.cli.groups import running
 from studentsuccess.cli.output import Table
 from studentsuccess.core.counts import rows_of
 
@@ -26,19 +26,9 @@ Name = Annotated[
 PER_CLASS = ("precision", "recall", "f1", "support")
 
 
-class ModelsGroup(TyperGroup):
-    """Bare, or with nothing but options, it lists."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        asks_help = bool({"-h", "--help"} & set(args[:1]))
-        if not ctx.resilient_parsing and not asks_help and (not args or args[0].startswith("-")):
-            args = [BARE, *args]
-        return super().parse_args(ctx, args)
-
-
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
-        cls=ModelsGroup,
+        cls=running(BARE),
         invoke_without_command=True,
         help="What was trained, how good it is, and which version is used.",
         epilog="Example: ss models list -f json",

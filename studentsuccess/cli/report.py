@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     @command(app, "report", changes=True, epilog="Example: ss report --set report.school='Hill College'")
     def report(frame: Frame) -> None:
-        """The executive summary: who, why, what to do, and how sure that is, without a name."""
+        """The executive summary, on a page without a name in it."""
         configuration = frame.configuration()
         from studentsuccess.tasks import report as task
         from studentsuccess.tasks.context import Context

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
             float | None, _own("--intervention-cost", about="Cost of contacting one student; default: 150.")
         ] = None,
     ) -> None:
-        """What contact is worth, over uplifts and costs, and up to which cost it pays."""
+        """What contact is worth, and up to which cost it pays."""
         configuration = frame.configuration({"roi.value_per_pass": value, "roi.intervention_cost": cost})
         from studentsuccess.tasks import roi as task
         from studentsuccess.tasks.context import Context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from studentsuccess.cli import flags
 from studentsuccess.cli.frame import Frame, command
-from studentsuccess.cli.output import Shape, Table
+from studentsuccess.cli.output import Shape, Table, is_terminal
 
 if TYPE_CHECKING:
     from studentsuccess.tasks.run import Done, RunPlan, RunResult, Step
@@ -47,7 +48,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         week: flags.Week = None,
     ) -> None:
-        """The whole way: load, learn, score, explain, marts, alerts, experiment, worth, report."""
+        """The whole way, from raw files to a page for the dean."""
         from studentsuccess.core.memory import prepare_process
 
         prepare_process()
@@ -90,7 +91,8 @@ def _show(frame: Frame, made: RunPlan, result: RunResult) -> None:
     from studentsuccess.tasks.run import document
 
     rows = [(one.step, one.words, f"{one.seconds:.1f} s") for one in result.steps]
-    if frame.output.shape in (Shape.JSON, Shape.CSV):
+    # On a terminal each step has had its line already, when it ended.
+    if frame.output.quiet or frame.output.shape is not Shape.AUTO or not is_terminal(sys.stdout):
         frame.output.result(document(made, result), Table(("step", "what", "time"), rows))
     for note in result.notes:
         frame.output.warn(note)

@@ -155,7 +155,7 @@ def _show_backtest(frame: Frame, result: BacktestResult) -> None:
     for one in told["weeks"]:
         if (one["auc"] or 0) > SUSPICIOUS and one["week"] <= SUSPICIOUS_WEEK:
             frame.output.warn(
-                f"week {one['week']}: an AUC of {one['auc']:.3f} so early is too good: presume a leak until it is found",
+                f"week {one['week']}: an AUC of {one['auc']:.3f} so early is too good: presume a leak",
                 "`ss train local --algorithm risk --prove` shows whether the future reaches a prediction",
             )
     if result.already_done:

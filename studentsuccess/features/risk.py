@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -12,12 +11,10 @@ from importlib.resources import files
 import pyarrow as pa
 
 from studentsuccess.warehouse.database import Connection
+from studentsuccess.warehouse.terms import term_start
 
 DEMOGRAPHICS = ("gender", "region", "education", "deprivation", "age_band", "disability")
 KEYS = ("enrollment_id", "course_run_id", "student_id", "course_id", "term", "week", "cutoff_day", "at_risk")
-# Open University terms: B begins in February, J in October.
-_TERM = re.compile(r"(\d{4})([BJ])")
-_MONTH = {"B": 2, "J": 10}
 _EPOCH = date(1970, 1, 1)
 _STEPS = ("population", "engagement", "assessed", "history")
 
@@ -27,6 +24,7 @@ class Terms:
     """The terms of a warehouse in their order in time, and what is missing from it."""
 
     names: tuple[str, ...]
+    starts: tuple[date | None, ...]
     has_activity: bool
 
     @property
@@ -39,26 +37,21 @@ def _query(name: str) -> str:
     return (files("studentsuccess.features") / "sql" / f"risk_{name}.sql").read_text("utf-8")
 
 
-def term_start(term: str) -> date | None:
-    """The first day of a term whose name says it; nothing for others."""
-    found = _TERM.fullmatch(term)
-    return date(int(found[1]), _MONTH[found[2]], 1) if found else None
-
-
-def terms_of(connection: Connection) -> Terms:
-    """All terms, by their date where they have one and by name otherwise."""
+def terms_of(connection: Connection, known: Mapping[str, date]) -> Terms:
+    """All terms, by their date where they have one, else by name; `known` are the days that the settings give."""
     found = [str(row[0]) for row in connection.execute(_query("term_names")).fetchall()]
     clicks = connection.execute(_query("has_activity")).fetchone()
-    ordered = sorted(found, key=lambda term: (term_start(term) or date.min, term))
-    return Terms(tuple(ordered), bool(clicks and clicks[0]))
+    starts = {term: term_start(term, known) for term in found}
+    ordered = sorted(found, key=lambda term: (starts[term] or date.min, term))
+    return Terms(tuple(ordered), tuple(starts[term] for term in ordered), bool(clicks and clicks[0]))
 
 
-def prepare(connection: Connection, terms: Terms) -> None:
+def prepare(connection: Connection, known: Mapping[str, date]) -> None:
     """What all weeks share: when each course run began, and clicks by week (one reading of all of them)."""
-    starts = [(start - _EPOCH).days if (start := term_start(term)) else None for term in terms.names]
+    terms = terms_of(connection, known)
     columns = {
         "term": pa.array(terms.names, pa.string()),
-        "start_day": pa.array(starts, pa.int32()),
+        "start_day": pa.array([(start - _EPOCH).days if start else None for start in terms.starts], pa.int32()),
         "position": pa.array(range(len(terms.names)), pa.int32()),
     }
     connection.register("incoming_terms", pa.table(columns))

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Words:
-    """A name for a bar, the reason with its value (a count needs no words of its own), and whether it can be changed."""
+    """A name for a bar, the reason with its value (a count needs no words of its own), and whether it can change."""
 
     title: str
     text: str = ""

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from studentsuccess.insights.suppress import Cells, Hidden, hide
-from studentsuccess.insights.terms import term_start
 from studentsuccess.warehouse.database import Connection
 from studentsuccess.warehouse.marts import STUDENTS, SUMMARY, RawMarts, read_marts, term_days
+from studentsuccess.warehouse.terms import term_start
 
 Tables = Mapping[str, pa.Table]
 RUN = "course_run_id"

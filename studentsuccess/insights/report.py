@@ -28,9 +28,9 @@ from studentsuccess.insights.report_cells import Totals, totals
 from studentsuccess.insights.report_risk import talk_about, who, why
 from studentsuccess.insights.report_setting import Recovery, Setting
 from studentsuccess.insights.report_trust import data, headline, how_made, how_sure, is_split, limits
-from studentsuccess.insights.report_words import count, listed, money, percent, points, several
-from studentsuccess.insights.terms import term_start
+from studentsuccess.insights.report_words import brief, count, listed, money, percent, points, several
 from studentsuccess.warehouse.report import Facts
+from studentsuccess.warehouse.terms import term_start
 
 TRAIN = "ss train local --algorithm risk"
 # Not the machine's words for them: the same warehouse gives the same bytes everywhere.
@@ -45,7 +45,7 @@ def compose(facts: Facts, setting: Setting) -> Page:
     sections = [
         Section("short", "In short", tuple(_in_short(facts, setting))),
         Section("situation", "The situation", tuple(_situation(facts, setting))),
-        *((who(facts, setting),) if facts.runs else ()),
+        who(facts, setting),
         why(facts, setting),
         what_to_do(facts, setting),
         worth(facts, setting),
@@ -144,7 +144,7 @@ def _sentences(facts: Facts, found: Totals, setting: Setting) -> Iterator[Text]:
         yield say(f"What moves the risk most and can be talked about: {listed(topics).lower()}.")
     if facts.published is not None:
         over = [one for one in facts.published.courses if (one.high_rate or 0.0) > setting.alert_limit]
-        names = listed([one.course for one in sorted(over, key=lambda one: -(one.high_rate or 0.0))], 4)
+        names = listed([brief(one.course) for one in sorted(over, key=lambda one: -(one.high_rate or 0.0))], 4)
         limit = percent(setting.alert_limit)
         yield say(
             f"Above the limit of {limit} at high risk: {len(over):,} of"

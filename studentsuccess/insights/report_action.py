@@ -28,6 +28,7 @@ from studentsuccess.insights.report_risk import nobody_scored, talk_about
 from studentsuccess.insights.report_setting import Setting
 from studentsuccess.insights.report_words import (
     NOTHING,
+    brief,
     listed,
     money,
     percent,
@@ -109,7 +110,7 @@ def _alerts(found: Sequence[Alert], setting: Setting) -> Iterator[Block]:
 
 
 def _names(members: Sequence[Alert], terms: int) -> list[str]:
-    return [str(one.course) if terms == 1 else f"{one.course} {one.term}" for one in members]
+    return [brief(str(one.course)) + (f" {one.term}" if terms > 1 else "") for one in members]
 
 
 def worth(facts: Facts, setting: Setting) -> Section:

@@ -36,7 +36,8 @@ def nobody_scored(name: str, title: str) -> Section:
 
 def who(facts: Facts, setting: Setting) -> Section:
     """Which courses, how the risk is spread, and how it moved."""
-    return Section("who", "Who is at risk", tuple(_who(facts, setting)))
+    title = "Who is at risk"
+    return Section("who", title, tuple(_who(facts, setting))) if facts.runs else nobody_scored("who", title)
 
 
 def _who(facts: Facts, setting: Setting) -> Iterator[Block]:

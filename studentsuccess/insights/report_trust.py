@@ -23,7 +23,7 @@ from studentsuccess.insights.report_blocks import (
     say,
 )
 from studentsuccess.insights.report_setting import Setting
-from studentsuccess.insights.report_words import figure, percent, several
+from studentsuccess.insights.report_words import figure, listed, percent, several
 from studentsuccess.warehouse.report import BacktestFigure, Facts, Load
 
 BACKTEST = "ss train local --algorithm risk --backtest"
@@ -76,7 +76,7 @@ def _main(found: Sequence[BacktestFigure]) -> list[BacktestFigure]:
 def _backtest(found: Sequence[BacktestFigure], week: int, setting: Setting) -> Iterator[Block]:
     mine = _main(found)
     if not mine:
-        yield missing("How well this works has not been tested on past terms yet:", BACKTEST)
+        yield missing("A test on a past term, week by week and with intervals, has not been made yet:", BACKTEST)
         return
     best = headline(mine, week)
     yield Paragraph(
@@ -117,6 +117,7 @@ def _figures(mine: Sequence[BacktestFigure], setting: Setting) -> Grid:
     )
 
 
+_MEASURED = (("accuracy", "an accuracy of"), ("ece", "a calibration error (ECE) of"))
 _SHOWN = (("auc", 2), ("recall_at_20", 2), ("brier", 3), ("ece", 3))
 
 
@@ -161,9 +162,15 @@ def _model(facts: Facts) -> Iterator[Block]:
         say(
             f"Model {label}, trained on {several(known.rows_train, 'enrolment')} and judged on"
             f" {known.rows_holdout:,} that it never saw ({known.holdout_basis.replace(':', ' ')}). Everything shown"
-            " here is of students from whom it did not learn."
+            " here is of students from whom it did not learn." + _judged(known.figures)
         )
     )
+
+
+def _judged(found: Mapping[str, float]) -> str:
+    """What the training itself measured, which has no intervals."""
+    told = [f"{said} {found[name]:.3f}" for name, said in _MEASURED if name in found]
+    return f" There it had {listed(told)}." if told else ""
 
 
 def limits(facts: Facts, setting: Setting) -> Section:

@@ -133,6 +133,11 @@ def several(number: int, one: str, more: str = "") -> str:
     return f"{number:,} {one if number == 1 else more or one + 's'}"
 
 
+def brief(name: str, longest: int = 40) -> str:
+    """A name within a sentence; the whole stands in a table."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
 def listed(names: list[str], most: int = 6) -> str:
     """Names in a row, the first `most` of them."""
     if len(names) > most:

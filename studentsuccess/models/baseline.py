@@ -43,7 +43,11 @@ def fit_plain(store: RowStore, design: Design, labels: Labels, training: Callabl
 def _sample(store: RowStore, training: Callable[[Rows], Positions]) -> Rows:
     """Rows to learn from, chosen by their hash: every n-th row of a file whose classes take turns is of one class."""
     every = np.uint64(max(1, store.rows // SAMPLE_ROWS // 2))
-    found = np.concatenate([rows[mine[rows["key"][mine] % every == 0]] for rows in store.scan() for mine in [training(rows)]])
+    parts = []
+    for rows in store.scan():
+        mine = rows[training(rows)]
+        parts.append(mine[mine["key"] % every == 0])
+    found = np.concatenate(parts)
     return found[np.sort(np.argsort(found["key"], kind="stable")[:SAMPLE_ROWS])]
 
 

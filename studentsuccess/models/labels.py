@@ -93,7 +93,8 @@ def _numbers(book: ColumnBook, seen: _Seen) -> Target:
     spread = float(np.sqrt(moments.squares / moments.count))
     if not np.isfinite(spread):
         raise ContractError(
-            f"the target `{book.column.name}` holds numbers too large to learn from", "look for a wrong one, or leave it empty"
+            f"the target `{book.column.name}` holds numbers too large to learn from",
+            "look for a wrong one, or leave it empty",
         )
     if not spread:
         raise ContractError(

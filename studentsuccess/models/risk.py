@@ -220,9 +220,12 @@ def _calibrate(log_odds: Floats, truth: Truth) -> Calibration:
 
 
 def _reach(strangeness: Floats) -> float:
-    """So strange may a member of the class be (split conformal, with the finite-sample correction)."""
-    rank = min(int(np.ceil((len(strangeness) + 1) * LEVEL)), len(strangeness))
-    return float(np.sort(strangeness)[rank - 1])
+    """So strange may a member of the class be (split conformal, with the finite-sample correction).
+
+    Fewer than nine members can promise nothing: then whatever there is belongs to the set.
+    """
+    rank = int(np.ceil((len(strangeness) + 1) * LEVEL))
+    return float(np.sort(strangeness)[rank - 1]) if rank <= len(strangeness) else 1.0
 
 
 def _loss(log_odds: Floats, truth: Truth) -> float:

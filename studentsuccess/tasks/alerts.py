@@ -14,7 +14,6 @@ from studentsuccess.errors import BusyError, UsageError
 from studentsuccess.insights.alerts import Alert, Limits, alerts, headline
 from studentsuccess.insights.alerts_page import About, page
 from studentsuccess.insights.calls import Calls, Rules, calls_of, effect_of
-from studentsuccess.insights.terms import term_start
 from studentsuccess.tasks.alerts_rows import calls_text
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import recorded
@@ -22,6 +21,7 @@ from studentsuccess.warehouse.alerts import LoggedAlert, Week, log_alerts, read_
 from studentsuccess.warehouse.commit import Run, StagedFile, commit, is_done, new_run_id
 from studentsuccess.warehouse.database import Connection
 from studentsuccess.warehouse.staging import staging_folder
+from studentsuccess.warehouse.terms import term_start
 
 COMMAND = "alerts"
 TARGETS = ("alerts",)

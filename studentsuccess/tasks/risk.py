@@ -109,7 +109,7 @@ class RiskResult:
 def plan(request: RiskRequest, context: Context) -> RiskPlan:
     """Choose terms and weeks, without changing anything."""
     with connect(context.workspace, context.limits, read_only=True) as connection:
-        terms = features.terms_of(connection)
+        terms = features.terms_of(connection, context.settings.marts.start_days)
         data = newest_load(connection)
     if not terms.names:
         raise UsageError(
@@ -180,7 +180,7 @@ def tables_of(made: RiskPlan, reporter: Reporter) -> list[pa.Table]:
     step = reporter.step("features", len(made.weeks), unit="weeks")
     try:
         with connect(context.workspace, context.limits, read_only=True) as connection:
-            features.prepare(connection, features.terms_of(connection))
+            features.prepare(connection, context.settings.marts.start_days)
             found = []
             for number in made.weeks:
                 found.append(features.week(connection, number, made.lag))

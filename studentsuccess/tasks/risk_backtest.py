@@ -32,6 +32,7 @@ COMMAND = "train local --backtest"
 TARGET = "backtest"
 WEEKS = (0, 4, 8, 12, 20)
 USE, EXCLUDE = "use", "exclude"
+COLUMNS = ("week", "scope", "member", "n", "metric", "value", "low", "high", "demographics")
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,7 @@ def _students(table: pa.Table) -> Any:
 
 def _table(made: RiskPlan, rows: Sequence[BacktestRow], run_id: str) -> pa.Table:
     terms = {"train_terms": ",".join(made.train_terms), "test_terms": ",".join(made.test_terms)}
-    names = ("week", "scope", "member", "n", "metric", "value", "low", "high", "demographics")
-    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in names}
+    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
     fixed = {"run_id": run_id, **terms}
     return pa.table({**{name: [value] * len(rows) for name, value in fixed.items()}, **columns})
 
@@ -144,13 +144,7 @@ def _as_before(made: RiskPlan, run_id: str) -> BacktestResult:
     context = made.context
     with connect(context.workspace, context.limits, read_only=True) as connection:
         found = read_backtest(connection).to_pylist()
-    rows = tuple(
-        BacktestRow(
-            one["week"], one["scope"], one["member"], one["n"], one["metric"], one["value"], one["low"], one["high"],
-            one["demographics"],
-        )  # fmt: skip
-        for one in found
-    )
+    rows = tuple(BacktestRow(**{name: one[name] for name in COLUMNS}) for one in found)
     picture = context.shown(context.workspace.outputs / "backtest.png")
     return BacktestResult(run_id, made.train_terms, made.test_terms, rows, (picture,), (), already_done=True)
 
@@ -168,8 +162,8 @@ def document(result: BacktestResult) -> dict[str, Any]:
         "run_id": result.run_id,
         "train_terms": list(result.train_terms),
         "test_terms": list(result.test_terms),
-        "weeks": [one for (_, scope, _, words), one in found.items() if (scope, words) == ("all", USE)],
-        "without_demographics": [one for (_, scope, _, words), one in found.items() if (scope, words) == ("all", EXCLUDE)],
+        "weeks": [one for key, one in found.items() if key[1::2] == ("all", USE)],
+        "without_demographics": [one for key, one in found.items() if key[1::2] == ("all", EXCLUDE)],
         "modules": list(_named(found, ("module", "unseen module", "new students"), "module")),
         "groups": list(_named(found, DEMOGRAPHICS, "member")),
         "outputs": list(result.outputs),

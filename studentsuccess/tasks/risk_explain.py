@@ -92,7 +92,7 @@ def _key(made: RiskExplainPlan) -> str:
 
 
 def run(made: RiskExplainPlan, reporter: Reporter) -> RiskExplained:
-    """`outputs/shap_top_features.json` and `outputs/shap_summary.png`: mean effects, exact for every row behind them."""
+    """`outputs/shap_top_features.json` and `outputs/shap_summary.png`: means of effects, exact for every row."""
     context = made.scoring.context
     folder = context.workspace.outputs
     targets = (folder / "shap_top_features.json", folder / "shap_summary.png")
@@ -121,7 +121,7 @@ def _nothing(_connection: Connection) -> None:
 def _document(made: RiskExplainPlan) -> dict[str, Any]:
     scoring, context = made.scoring, made.scoring.context
     with connect(context.workspace, context.limits, read_only=True) as connection:
-        features.prepare(connection, features.terms_of(connection))
+        features.prepare(connection, context.settings.marts.start_days)
         table = features.week(connection, made.week, context.settings.risk.marking_lag_days)
     mine = table.filter(pc.is_in(table["term"], pa.array(scoring.term)))
     names, effects, _ = scoring.models[made.week].reasons(mine)

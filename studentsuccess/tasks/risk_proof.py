@@ -49,7 +49,7 @@ def _week(made: RiskScorePlan, number: int) -> Proof:
 
 def _bits(made: RiskScorePlan, connection: Connection, number: int) -> pa.Table:
     """Predictions by enrolment."""
-    features.prepare(connection, features.terms_of(connection))
+    features.prepare(connection, made.context.settings.marts.start_days)
     table = features.week(connection, number, made.context.settings.risk.marking_lag_days)
     mine = table.filter(pc.is_in(table["term"], pa.array(made.term)))
     found = made.models[number].probability(mine)

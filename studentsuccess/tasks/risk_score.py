@@ -159,7 +159,7 @@ def _notes(made: RiskScorePlan) -> list[str]:
 
 def predict(connection: Connection, made: RiskScorePlan, run_id: str, reporter: Reporter) -> Scored:
     """All predictions of the term being scored; reasons for the newest week."""
-    features.prepare(connection, features.terms_of(connection))
+    features.prepare(connection, made.context.settings.marts.start_days)
     lag = made.context.settings.risk.marking_lag_days
     predictions, populations, reasons = [], [], []
     step = reporter.step("scoring", len(made.weeks), unit="weeks")

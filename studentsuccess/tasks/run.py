@@ -35,7 +35,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The steps in their order; what the first one reads is planned, what the later ones make of it is not known yet."""
+    """The steps in their order; what the first one reads is known, what the later ones make of it is not."""
 
     context: Context
     request: RunRequest
@@ -253,7 +253,13 @@ def document(made: RunPlan, result: RunResult) -> dict[str, Any]:
     return {
         "run_id": result.run_id,
         "steps": [
-            {"step": one.step, "run_id": one.run_id, "what": one.words, "seconds": round(one.seconds, 3), "repeated": one.repeated}
+            {
+                "step": one.step,
+                "run_id": one.run_id,
+                "what": one.words,
+                "seconds": round(one.seconds, 3),
+                "repeated": one.repeated,
+            }
             for one in result.steps
         ],
         "report": result.report,

@@ -41,9 +41,9 @@ class Truth:
 
     def words(self) -> str:
         return (
-            f"generated data with a known truth: {self.effects} of {self.planted} planted effects found; predicted risk is"
-            f" off by {self.error:.3f} on average ({self.bias:+.3f} overall), correlation {self.linked:.2f} with the true"
-            f" probabilities of {self.students:,} students"
+            f"generated data with a known truth: {self.effects} of {self.planted} planted effects found; predicted risk"
+            f" is off by {self.error:.3f} on average ({self.bias:+.3f} overall), correlation {self.linked:.2f} with the"
+            f" true probabilities of {self.students:,} students"
         )
 
 
@@ -62,7 +62,8 @@ def compare(folder: Path, explained: Mapping[str, Any], context: Context) -> Tru
     found, real = pairs[:, 0], pairs[:, 1]
     right = sum(_found(one, explained) for one in planted)
     linked = float(np.corrcoef(found, real)[0, 1]) if len(pairs) > 1 else float("nan")
-    return Truth(right, len(planted), len(pairs), float(np.abs(found - real).mean()), float((found - real).mean()), linked)
+    apart = found - real
+    return Truth(right, len(planted), len(pairs), float(np.abs(apart).mean()), float(apart.mean()), linked)
 
 
 def _true_probabilities(path: Path, column: str) -> dict[tuple[str, str, str], float] | None:

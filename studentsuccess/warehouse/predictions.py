@@ -1,4 +1,4 @@
-"""The risk model's predictions in the warehouse: written whole by a scoring, read by everything that is made of them."""
+"""The risk model's predictions in the warehouse: written whole by a scoring, read by all that is made of them."""
 
 from __future__ import annotations
 

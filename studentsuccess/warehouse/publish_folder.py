@@ -172,7 +172,11 @@ def _swap(fresh: Path, target: Path) -> None:
         old = fresh.with_name(f".{target.name}.old.part")
         target.rename(old)
         reached("between")
-        fresh.rename(target)
+        try:
+            fresh.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     sync_folder(target.parent)
 

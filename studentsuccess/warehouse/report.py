@@ -116,6 +116,7 @@ class TrainedModel:
     rows_holdout: int
     holdout_basis: str
     manifest_sha256: str
+    figures: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -257,8 +258,13 @@ def _published(connection: DuckDBPyConnection) -> Published | None:
 def _model(connection: DuckDBPyConnection, runs: tuple[ScoredRun, ...]) -> TrainedModel | None:
     if not runs or not has_table(connection, "ml", "model"):
         return None
-    row = connection.execute(statement("report_model"), {"name": runs[0].name, "version": runs[0].version}).fetchone()
-    return TrainedModel(*row) if row else None
+    which = {"name": runs[0].name, "version": runs[0].version}
+    row = connection.execute(statement("report_model"), which).fetchone()
+    if row is None:
+        return None
+    run_id, train, holdout, basis, sha256 = row
+    figures = dict(connection.execute(statement("report_metrics"), which).fetchall())
+    return TrainedModel(run_id, train, holdout, basis, sha256, figures)
 
 
 def _made(connection: DuckDBPyConnection, model: TrainedModel | None) -> list[Any]:

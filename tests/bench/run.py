@@ -1,7 +1,7 @@
 """Measure `ss` against plain alternatives, in one run on one machine, and hold it to its limits.
 
 A ratio is the median wall time of the one over that of the other, the two run in turn. Exit code 1 when a limit is
-missed; `--quick` and small `--rows` show the speed of loads without judging it.
+missed; `--quick` and small `--rows` show speed without judging it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import oulad
+import score
 import startup
 import table
+import train
+import uci
 from measure import BenchError
 from report import Section, note
 from report import table as rendered
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = ("startup", "table", "oulad")
-REPEATS = {"startup": 15, "table": 3, "oulad": 3}
-QUICK_REPEATS = {"startup": 5, "table": 1, "oulad": 1}
+SECTIONS = ("startup", "table", "oulad", "train", "score", "uci")
+REPEATS = {"startup": 15, "table": 3, "oulad": 3, "train": 3, "score": 3, "uci": 5}
+QUICK_REPEATS = {"startup": 5, "table": 1, "oulad": 1, "train": 1, "score": 1, "uci": 1}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,11 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
-        "sections", nargs="*", metavar="SECTION", type=_section, help="startup, table, oulad; default: all"
+        "sections", nargs="*", metavar="SECTION", type=_section, help=f"{', '.join(SECTIONS)}; default: all"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the result goes; default: below .cache/bench")
-    parser.add_argument("--rows", type=_count, help=f"rows of the dirty table; default: {table.ROWS:,}")
-    parser.add_argument("--repeats", type=_count, help="runs of each command; default: 15 starts, 3 loads")
+    parser.add_argument("--rows", type=_count, help=f"rows of the two made tables; default: {table.ROWS:,}")
+    parser.add_argument("--repeats", type=_count, help="runs of each command; default: 15 starts, 5 of uci, 3 others")
     parser.add_argument("--quick", action="store_true", help="a small sample: are the results right, does it all work")
     parser.add_argument("--full", action="store_true", help=f"also {table.FULL_ROWS:,} rows: does memory stay flat")
     parser.add_argument("--data", type=Path, metavar="DIR", help="where made data is kept; default: .cache/bench")
@@ -87,6 +90,9 @@ def _runners(asked: argparse.Namespace) -> dict[str, Callable[[], Section]]:
         "startup": lambda: startup.measure_startup(repeats["startup"]),
         "table": lambda: table.measure_table(data, rows, repeats["table"], asked.full),
         "oulad": lambda: oulad.measure_oulad(oulad.real_data(), data, repeats["oulad"], asked.quick),
+        "train": lambda: train.measure_train(data, rows, repeats["train"], asked.full),
+        "score": lambda: score.measure_score(data, rows, repeats["score"], asked.full),
+        "uci": lambda: uci.measure_uci(oulad.real_data(), data, repeats["uci"], asked.quick),
     }
 
 

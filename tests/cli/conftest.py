@@ -10,15 +10,37 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made_models import context_of, make_manifest, register
+from made_predictions import make_predictions
+from made_trials import a_trial
+from trained import put, students
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDENTS = 300
 # What a command needs to have something to do; one that is not named here is run bare.
-SOMETHING_TO_DO: dict[str, tuple[str, ...]] = {"etl": ("inputs/demo", "--kind", "oulad")}
+SOMETHING_TO_DO: dict[str, tuple[str, ...]] = {
+    "etl": ("inputs/demo", "--kind", "oulad"),
+    "models show": ("grade@1",),
+    "models compare": ("grade@1", "grade@2"),
+    "models promote": ("grade@2",),
+    "train local": ("--data", "learn.csv", "--target", "Outcome", "--id", "student_id", "--epochs", "2"),
+    "score": ("learn.csv",),
+    "explain": ("learn.csv", "--top", "2"),
+    "run": ("--from", "marts", "--until", "alerts"),
+    "marts publish": ("--to", "published"),
+    "marts check": ("--to", "published"),
+    "experiment analyze": ("trial.csv",),
+    "publish": ("--to", "artifacts"),
+}
+# These need a table and a model that learned from it.
+LEARNED = ("score", "explain")
+# These need predictions, marts and a trial on paper.
+FORETOLD = ("run", "marts", "alerts", "experiment", "roi", "report", "publish")
 
 
 def walk(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -53,9 +75,43 @@ def tree() -> dict[tuple[str, ...], Any]:
 
 
 @pytest.fixture(scope="session")
-def something() -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    """The words of a command and the arguments with which it has something to do."""
-    return lambda words: (*words, *SOMETHING_TO_DO.get(" ".join(words), ()))
+def foretold_once(demo_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo with predictions, marts that are published in a folder, and a trial; not to be written to."""
+    from studentsuccess.core.reporter import SilentReporter
+    from studentsuccess.tasks import alerts_log, experiment, marts, marts_publish
+
+    folder = shutil.copytree(demo_once, tmp_path_factory.mktemp("foretold") / "workspace")
+    made = make_predictions(folder)
+    context, silent = context_of(folder), SilentReporter()
+    marts.run(marts.plan(context), silent)
+    experiment.run(experiment.plan(context), silent)
+    marts_publish.run(marts_publish.plan(str(folder / "published"), context), silent)
+    called = made.prediction["student_id"][0].as_py()
+    alerts_log.run(alerts_log.plan(alerts_log.LogRequest((called,), on=date(2014, 11, 1)), (), context))
+    a_trial(folder / "trial.csv", (("treatment", 30, 24), ("control", 30, 15)))
+    return folder
+
+
+@pytest.fixture
+def something(workspace: Path, request: pytest.FixtureRequest) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """The words of a command and the arguments with which it has something to do; the models it needs are there."""
+
+    def call(words: tuple[str, ...]) -> tuple[str, ...]:
+        if words[:1] == ("models",) and not (workspace / "models").exists():
+            context = context_of(workspace)
+            for version in (1, 2):
+                register(context, make_manifest("grade", version, "regression"), production=version == 1)
+        if words[:1] in (("train",), *((name,) for name in LEARNED)) and not (workspace / "learn.csv").exists():
+            put(workspace / "learn.csv", students(120))
+            if words[0] in LEARNED:
+                import studentsuccess as ss
+
+                ss.train(workspace / "learn.csv", "Outcome", workspace, settings={"train.epochs": "2"})
+        if words[:1] in {(name,) for name in FORETOLD} and not (workspace / "published").exists():
+            shutil.copytree(request.getfixturevalue("foretold_once"), workspace, dirs_exist_ok=True)
+        return (*words, *SOMETHING_TO_DO.get(" ".join(words), ()))
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -237,9 +237,10 @@ def test_the_bytes_of_a_redirect_are_those_of_a_pipe(run_ss: Any, workspace: Pat
 
 @posix
 def test_a_reader_that_has_enough_ends_it_quietly(
-    demo: Path, place: Words, something: Something, clean_env: dict[str, str]
+    demo: Path, place: Words, something: Something, clean_env: dict[str, str], tree: dict[Words, Any]
 ) -> None:
-    calls = [(*place, "-h")] + ([something(place)] if place not in ((), ("config",)) else [("--version",)])
+    bare_group = hasattr(tree[place], "commands") and not tree[place].invoke_without_command
+    calls = [(*place, "-h"), ("--version",) if bare_group else something(place)]
     for call in calls:
         reader, writer = os.pipe()
         os.close(reader)

@@ -77,7 +77,7 @@ def trained_workspace(folder: Path, rows: int = 500) -> Path:
     source = put(folder / "learn.csv", students(rows))
     workspace = folder / "workspace"
     for target in ("gpa", "Outcome"):
-        ss.train(source, target, workspace, ids=["student_id"], settings={"train.epochs": "6"})
+        ss.train(source, target, workspace, ids=["student_id"], types=["year=both"], settings={"train.epochs": "6"})
     return workspace
 
 

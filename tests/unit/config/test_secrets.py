@@ -21,8 +21,8 @@ SECRETS = [path for path, setting in settings_by_path().items() if setting.secre
 IN_FILE = f'[publish]\ndatabase_url = "{URL}"'
 
 
-def test_the_url_of_the_database_is_a_secret() -> None:
-    assert SECRETS == ["publish.database_url"]
+def test_keys_and_the_url_of_the_database_are_secrets() -> None:
+    assert SECRETS == ["train.signing_key", "privacy.pseudonym_key", "publish.database_url"]
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def table(task: str, seed: int = 0) -> dict[str, pa.Array]:
 
 def make(folder: Path, task: str) -> Made:
     columns = table(task)
-    made = prepared(folder / "a.rows", columns, types={"mark": Role.CATEGORY})
+    made = prepared(folder / "a.rows", columns, types={"mark": Role.CATEGORY, "code": Role.BOTH})
     effort = Effort(3)
     model = Learner(made.store, made.design, made.target.labels, made.split, effort)
     weights = model.fit(lambda _state: None, lambda _progress: None).weights
