@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from studentsuccess.tasks.risk import RiskPlan, RiskRequest, RiskResult
     from studentsuccess.tasks.risk_backtest import BacktestResult
 
+MEASURED = ("auc", "ap", "accuracy", "macro_f1", "log_loss", "brier", "ece")
 FIGURES = ("base_rate", "auc", "ap", "brier", "ece")
 
 
@@ -104,13 +105,13 @@ def show(frame: Frame, result: RiskResult) -> None:
         "train_terms": manifest.extra["train_terms"],
         "test_terms": manifest.extra["test_terms"],
         "rows": {"train": manifest.trained.rows, "holdout": manifest.holdout.rows},
-        "metrics": {name: manifest.metrics[name] for name in ("accuracy", "macro_f1", "log_loss", "brier", "ece")},
+        "metrics": {name: manifest.metrics[name] for name in MEASURED if name in manifest.metrics},
         "weeks": weeks,
         "promoted": bool(result.promoted),
         "run_id": result.run_id,
         "notes": list(result.notes),
     }
-    names = ("week", "rows", "accuracy", "log_loss", "brier", "ece")
+    names = ("week", "rows", "auc", "ap", "accuracy", "log_loss", "ece")
     rows = [tuple(_rounded(one[name]) for name in names) for one in weeks]
     frame.output.result(document, Table(names, rows))
     for note in result.notes:

@@ -117,7 +117,7 @@ def _figures(mine: Sequence[BacktestFigure], setting: Setting) -> Grid:
     )
 
 
-_MEASURED = (("accuracy", "an accuracy of"), ("ece", "a calibration error (ECE) of"))
+_MEASURED = (("auc", "an AUC of"), ("accuracy", "an accuracy of"), ("ece", "a calibration error (ECE) of"))
 _SHOWN = (("auc", 2), ("recall_at_20", 2), ("brier", 3), ("ece", 3))
 
 

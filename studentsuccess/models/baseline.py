@@ -18,7 +18,7 @@ from studentsuccess.models.store import Positions, Rows, RowStore
 
 # Enough to tell what a plain regression can do; it is fitted beside the model and must not be what is waited for.
 SAMPLE_ROWS = 5_000
-MOST_STEPS, TOLERANCE = 200, 1e-3
+MOST_STEPS, TOLERANCE = 100, 1e-3
 
 
 @dataclass(frozen=True)

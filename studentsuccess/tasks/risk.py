@@ -28,6 +28,7 @@ from studentsuccess.models.manifest import Holdout, Manifest, Trained
 from studentsuccess.models.metrics import ClassMetrics, majority
 from studentsuccess.models.records import entry_of, figures_of
 from studentsuccess.models.risk import WeekModel, fit_week, pack
+from studentsuccess.models.risk_figures import Rows, figures
 from studentsuccess.models.roles import Feature, Role
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import recorded
@@ -50,6 +51,7 @@ from studentsuccess.warehouse.staging import staging_folder
 
 COMMAND = "train local"
 CLASSES = ("not at risk", "at risk")
+DRAWINGS = 200
 TARGET = "at_risk"
 HALF = np.uint64(1)
 NO_CLICKS = "no clicks were loaded (studentVle): the model goes by marks and history alone"
@@ -304,9 +306,9 @@ def _written(
 ) -> Manifest:
     run_id, started = run
     arrays, texts, facts = pack(models)
-    figures = [_judge(week, model) for week, model in zip(judged.weeks, judged.models, strict=True)]
+    found = [_judge(week, model) for week, model in zip(judged.weeks, judged.models, strict=True)]
     main = made.weeks.index(made.main_week)
-    metrics, baseline = figures[main]
+    metrics, baseline = found[main]
     week = weeks[main]
     manifest = Manifest(
         name=RISK,
@@ -337,7 +339,7 @@ def _written(
             "split_students": made.split_students,
             "has_activity": made.has_activity,
             "judged": {"train": list(judged.plan.train_terms), "test": list(judged.plan.test_terms)},
-            "by_week": [{"week": one.number, **_short(found)} for one, (found, _) in zip(weeks, figures, strict=True)],
+            "by_week": [{"week": one.number, **_short(told)} for one, (told, _) in zip(weeks, found, strict=True)],
         },
     )
     smallest = made.context.settings.privacy.min_cell
@@ -370,11 +372,26 @@ def _judge(week: Week, model: WeekModel) -> tuple[dict[str, Any], dict[str, Any]
     probability = model.probability(known)
     metrics.add(truth, np.stack([1 - probability, probability], 1))
     taught = np.bincount(np.asarray(week.training["at_risk"].to_numpy(), np.int64), minlength=2)
-    return metrics.result(), {"majority": majority(taught, np.bincount(truth, minlength=2))}
+    baseline = {"majority": majority(taught, np.bincount(truth, minlength=2))}
+    return metrics.result() | _ranking(known, truth.astype(bool), probability), baseline
+
+
+def _ranking(known: pa.Table, truth: Any, probability: Any) -> dict[str, Any]:
+    """How well the riskiest are told from the others, with intervals by student."""
+    rows = Rows(truth, probability, student_numbers(known))
+    found = {one.name: one for one in figures(rows, bootstraps=DRAWINGS) if one.name in ("auc", "ap")}
+    intervals = {f"{name}_interval": [one.low, one.high] for name, one in found.items() if one.low is not None}
+    return {name: one.value for name, one in found.items() if one.value is not None} | intervals
+
+
+def student_numbers(table: pa.Table) -> Any:
+    """A number for each student that is the same in every table."""
+    ids = pa.record_batch({"student": table["student_id"].combine_chunks()})
+    return row_hashes(ids, ["student"]).view(np.int64)
 
 
 def _short(found: dict[str, Any]) -> dict[str, Any]:
-    return {name: found[name] for name in ("rows", "accuracy", "log_loss", "brier", "ece")}
+    return {name: found.get(name) for name in ("rows", "auc", "ap", "accuracy", "log_loss", "brier", "ece")}
 
 
 def _as_before(made: RiskPlan, run_id: str) -> RiskResult:

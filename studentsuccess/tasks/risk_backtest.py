@@ -14,7 +14,6 @@ from studentsuccess import __version__
 from studentsuccess.core.atomic import temp_path
 from studentsuccess.core.digest import canonical, text_digest
 from studentsuccess.core.reporter import Reporter, phase
-from studentsuccess.core.rowhash import row_hashes
 from studentsuccess.errors import UsageError
 from studentsuccess.features.risk import DEMOGRAPHICS
 from studentsuccess.models.risk import WeekModel
@@ -22,7 +21,17 @@ from studentsuccess.models.risk_figures import BacktestRow, Parts, Rows, backtes
 from studentsuccess.models.risk_plot import backtest_png
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import recorded
-from studentsuccess.tasks.risk import RiskPlan, RiskRequest, Week, divided, fit_weeks, notes_of, plan, tables_of
+from studentsuccess.tasks.risk import (
+    RiskPlan,
+    RiskRequest,
+    Week,
+    divided,
+    fit_weeks,
+    notes_of,
+    plan,
+    student_numbers,
+    tables_of,
+)
 from studentsuccess.warehouse.backtests import read_backtest, replace_backtest
 from studentsuccess.warehouse.commit import Run, StagedFile, commit, is_done, new_run_id
 from studentsuccess.warehouse.database import Connection, connect
@@ -119,18 +128,12 @@ def _judged(week: Week, model: WeekModel, demographics: str) -> list[BacktestRow
     rows = Rows(
         np.asarray(known["at_risk"].to_numpy(zero_copy_only=False), np.bool_),
         model.probability(known),
-        _students(known),
+        student_numbers(known),
         np.asarray(known["course_id"].to_pylist(), object),
     )
     groups = {name: np.asarray(known[name].to_pylist(), object) for name in DEMOGRAPHICS if name != "region"}
-    parts = Parts(groups, set(week.training["course_id"].to_pylist()), _students(week.training))
+    parts = Parts(groups, set(week.training["course_id"].to_pylist()), student_numbers(week.training))
     return backtest_rows(rows, week.number, demographics, parts)
-
-
-def _students(table: pa.Table) -> Any:
-    """A number for each student that is the same in every table."""
-    ids = pa.record_batch({"student": table["student_id"].combine_chunks()})
-    return row_hashes(ids, ["student"]).view(np.int64)
 
 
 def _table(made: RiskPlan, rows: Sequence[BacktestRow], run_id: str) -> pa.Table:

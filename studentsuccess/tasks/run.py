@@ -161,10 +161,18 @@ def _train(made: RunPlan, reporter: Reporter, result: RunResult) -> Worked:
     result.notes += found.notes
     metrics = found.manifest.metrics
     words = (
-        f"{found.entry.label}, week {metrics['week']}: {found.manifest.trained.rows:,} enrolments · accuracy"
-        f" {metrics['accuracy']:.2f} · calibration error {metrics['ece']:.3f}"
+        f"{found.entry.label}, week {metrics['week']}: {found.manifest.trained.rows:,} enrolments · {_ranked(metrics)}"
+        f" · calibration error {metrics['ece']:.3f}"
     )
     return words, found.run_id, False
+
+
+def _ranked(metrics: Mapping[str, Any]) -> str:
+    """How well the riskiest are told apart, with its interval where there is one."""
+    if metrics.get("auc") is None:
+        return f"accuracy {metrics['accuracy']:.2f}"
+    low, high = metrics.get("auc_interval", (None, None))
+    return f"AUC {metrics['auc']:.2f}" + (f" [{low:.2f} {high:.2f}]" if low is not None else "")
 
 
 def _score(made: RunPlan, reporter: Reporter, result: RunResult) -> Worked:

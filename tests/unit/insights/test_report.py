@@ -315,6 +315,12 @@ def test_a_sure_return_is_told_from_a_hoped_one() -> None:
     assert "also at the lower end" in text(made_setting(contact_cost=20.0), results=(made_trial(),))
 
 
+def test_the_return_of_few_is_not_told() -> None:
+    said = text(candidates=np.full(9, 0.9))
+    assert "What contact is worth" not in said
+    assert "expected to pass" not in said.partition("## What it is worth")[2].partition("## How sure")[0]
+
+
 def test_nothing_is_worth_anything_at_no_value() -> None:
     assert "under none" in text(made_setting(value_per_pass=0.0))
 
