@@ -5,31 +5,27 @@ The same figures give the same bytes: figure objects without a window, matplotli
 
 from __future__ import annotations
 
-import io
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from studentsuccess.core import canvas
+from studentsuccess.core.canvas import INK, OTHER, PALE
 from studentsuccess.insights.experiment_report import PLAN_NOT_EVIDENCE
 from studentsuccess.insights.roi import TRIAL, BreakEven, Effect, Grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-INCHES, DPI = (12.0, 7.5), 100
 # The colours of Okabe and Ito, which people who see colours differently can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MARKS = ("o", "s", "^", "D", "v", "P")
-INK, PALE, OTHER = "#333333", "#D9D9D9", "#777777"
 LONGEST = 34
 
 
 def roi_png(found: Grid, cost: float) -> bytes:
     """Left the return over the cost of a contact, right the break-even cost with its interval; `cost` is today's."""
-    with _quiet_matplotlib():
-        figure = _figure()
+    with canvas.quiet():
+        figure = canvas.sheet((0, 0.04, 1, 0.96))
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         _draw_returns(left, found, cost)
         _draw_break_even(right, found.break_even, cost)
@@ -41,7 +37,7 @@ def roi_png(found: Grid, cost: float) -> bytes:
             parse_math=False,
         )
         figure.text(0.5, 0.005, _footer(found.break_even), ha="center", va="bottom", fontsize=11, color=INK)
-        return _png(figure)
+        return canvas.png(figure)
 
 
 def _footer(lines: Sequence[BreakEven]) -> str:
@@ -52,7 +48,7 @@ def _footer(lines: Sequence[BreakEven]) -> str:
 
 def _draw_returns(axes: Axes, found: Grid, cost: float) -> None:
     """A line an effect; where it crosses zero stands its mark."""
-    _plain(axes)
+    canvas.plain(axes)
     axes.grid(color=PALE, linewidth=0.8)
     axes.axhline(0, color=INK, linewidth=1.2)
     axes.axvline(cost, color=OTHER, linewidth=1.2, linestyle=":")
@@ -79,7 +75,7 @@ def _draw_returns(axes: Axes, found: Grid, cost: float) -> None:
 
 def _draw_break_even(axes: Axes, lines: Sequence[BreakEven], cost: float) -> None:
     """The cost up to which each effect pays; the bar is what the interval leaves open, from never on."""
-    _plain(axes)
+    canvas.plain(axes)
     axes.grid(axis="x", color=PALE, linewidth=0.8)
     axes.axvline(cost, color=OTHER, linewidth=1.2, linestyle=":")
     ends = [one for line in lines for one in (line.mid, line.high) if one is not None]
@@ -122,42 +118,3 @@ def _thousands(axes: Axes, which: str) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(MaxNLocator(6))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(OTHER)
-    axes.tick_params(colors=INK, labelsize=12, length=3)
-    axes.set_axisbelow(True)
-
-
-@contextmanager
-def _quiet_matplotlib() -> Iterator[None]:
-    """Its own defaults, whatever the user's settings file says, and none of its remarks on fonts and folders."""
-    log = logging.getLogger("matplotlib")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        import matplotlib
-
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            yield
-    finally:
-        log.setLevel(level)
-
-
-def _figure() -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=0.2, h_pad=0.15, rect=(0, 0.04, 1, 0.96))
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
-    found = io.BytesIO()
-    figure.savefig(found, format="png", dpi=DPI, metadata={"Software": None})
-    return found.getvalue()

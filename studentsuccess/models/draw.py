@@ -6,15 +6,14 @@ a window: figures are drawn as objects, so that a server without a screen and a 
 
 from __future__ import annotations
 
-import io
-import logging
 import math
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from studentsuccess.core import canvas
+from studentsuccess.core.canvas import INK, OTHER, PALE
 from studentsuccess.errors import SsError
 from studentsuccess.models.card_text import visible
 from studentsuccess.models.metrics_classes import wilson
@@ -23,14 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INCHES = (12.0, 8.0)
-DPI = 100
 MIN_ROWS = 10
 MOST_BARS = 20
 LONGEST = 46
 # The colours of Okabe and Ito, which people who see colours differently can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-INK, PALE, OTHER = "#333333", "#D9D9D9", "#999999"
 FONT = "DejaVu Sans"
 # What systems ship for letters that matplotlib's own font lacks, the first found wins.
 MORE_FONTS = (
@@ -57,15 +53,15 @@ def load() -> None:
 def calibration_png(metrics: Mapping[str, Any], title: str, smallest: int = MIN_ROWS) -> bytes:
     """How often predictions of each confidence were right, and how many there were. Bins of few rows are left out."""
     bins = [one for one in metrics.get("calibration") or () if one["rows"] >= smallest]
-    with _quiet_matplotlib():
-        figure = _figure()
+    with canvas.quiet():
+        figure = canvas.sheet()
         above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
         _draw_reliability(above, bins)
         _draw_counts(below, bins)
         if not bins:
-            _say(above, f"too few rows: no confidence was given to {smallest} of them")
-        _entitle(figure, title)
-        return _png(figure)
+            say(above, f"too few rows: no confidence was given to {smallest} of them")
+        entitle(figure, title)
+        return canvas.png(figure)
 
 
 def importance_png(
@@ -79,70 +75,33 @@ def importance_png(
             "there is nothing to draw: no importance, or one that is not a number", "`ss verify` checks the model"
         )
     order = sorted(range(len(names)), key=lambda place: -float(mean_abs[place]))[:MOST_BARS]
-    with _quiet_matplotlib():
-        figure = _figure()
+    with canvas.quiet():
+        figure = canvas.sheet()
         axes = figure.subplots()
         _draw_bars(axes, [names[place] for place in order], [float(mean_abs[place]) for place in order])
         if groups is not None:
             _colour_bars(axes, [groups[place] for place in order])
         part = f" (the first {MOST_BARS} of {len(names):,} columns)" if len(names) > MOST_BARS else ""
         axes.set_xlabel(f"mean size of its push on a prediction{part}", fontsize=13, color=INK)
-        _entitle(figure, title)
-        return _png(figure)
+        entitle(figure, title)
+        return canvas.png(figure)
 
 
-@contextmanager
-def _quiet_matplotlib() -> Iterator[None]:
-    """Its own defaults, whatever the user's settings file says, and none of its remarks on fonts and folders."""
-    log = logging.getLogger("matplotlib")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        import matplotlib
-
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            yield
-    finally:
-        log.setLevel(level)
-
-
-def _figure() -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white")
-    figure.set_layout_engine("constrained", w_pad=0.2, h_pad=0.15)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Figure) -> bytes:
-    found = io.BytesIO()
-    figure.savefig(found, format="png", dpi=DPI, metadata={"Software": None})
-    return found.getvalue()
-
-
-def _entitle(figure: Figure, title: str) -> None:
+def entitle(figure: Figure, title: str) -> None:
+    """A title in letters that some font has."""
     shown = drawable(shortened(title, 90))
     figure.suptitle(shown, fontsize=17, color=INK, parse_math=False, family=_families(shown))
 
 
-def _say(axes: Axes, text: str) -> None:
+def say(axes: Axes, text: str) -> None:
+    """Words where there is nothing to draw."""
     behind = {"facecolor": "white", "edgecolor": PALE, "boxstyle": "round,pad=0.8"}
     axes.text(0.5, 0.5, text, transform=axes.transAxes, fontsize=14, color=INK, ha="center", bbox=behind)
 
 
-def _plain_axes(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(OTHER)
-    axes.tick_params(colors=INK, labelsize=12, length=3)
-    axes.set_axisbelow(True)
-
-
 def _draw_reliability(axes: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
     """Points with the range that chance allows them; on the dashed line promises are kept."""
-    _plain_axes(axes)
+    canvas.plain(axes)
     axes.grid(color=PALE, linewidth=0.8)
     axes.plot((0, 1), (0, 1), color=OTHER, linestyle="--", linewidth=1.5, label="promised = kept")
     promised = [one["confidence"] for one in bins]
@@ -164,7 +123,7 @@ def _draw_reliability(axes: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
 def _draw_counts(axes: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    _plain_axes(axes)
+    canvas.plain(axes)
     axes.bar(
         [one["low"] for one in bins],
         [one["rows"] for one in bins],
@@ -182,7 +141,7 @@ def _draw_counts(axes: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
 
 def _draw_bars(axes: Axes, names: Sequence[str], amounts: Sequence[float]) -> None:
     """The longest on top."""
-    _plain_axes(axes)
+    canvas.plain(axes)
     axes.grid(axis="x", color=PALE, linewidth=0.8)
     places = list(range(len(names)))
     axes.barh(places, amounts, color=COLOURS[0], height=0.72)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from studentsuccess.core import canvas
 from studentsuccess.models import draw
 from studentsuccess.models.risk_figures import ALL, BIN, KEPT, PROMISED, BacktestRow
 
@@ -41,8 +42,8 @@ def backtest_png(rows: Sequence[BacktestRow], title: str = TITLE) -> bytes:
     weeks = sorted({one.week for one in rows if one.scope == BIN})
     shown = _spread(weeks)
     across, down = min(max(len(shown), 1), ACROSS), max(math.ceil(len(shown) / ACROSS), 1)
-    with draw._quiet_matplotlib():
-        figure = draw._figure()
+    with canvas.quiet():
+        figure = canvas.sheet()
         grid = figure.add_gridspec(1 + down, across, height_ratios=(1.25, *(1,) * down))
         _draw_auc(figure.add_subplot(grid[0, :]), rows)
         for place, week in enumerate(shown):
@@ -51,8 +52,8 @@ def backtest_png(rows: Sequence[BacktestRow], title: str = TITLE) -> bytes:
             _draw_week(axes, week, [one for one in rows if one.scope == BIN and one.week == week])
             _label_outside(axes, left=at[1] == 0, below=place + across >= len(shown))
         cut = f" ({len(shown)} of {len(weeks)} weeks below)" if len(shown) < len(weeks) else ""
-        draw._entitle(figure, title + cut)
-        return draw._png(figure)
+        draw.entitle(figure, title + cut)
+        return canvas.png(figure)
 
 
 def _spread(weeks: Sequence[int]) -> list[int]:
@@ -63,8 +64,8 @@ def _spread(weeks: Sequence[int]) -> list[int]:
 
 
 def _draw_auc(axes: Axes, rows: Sequence[BacktestRow]) -> None:
-    draw._plain_axes(axes)
-    axes.grid(color=draw.PALE, linewidth=0.8)
+    canvas.plain(axes)
+    axes.grid(color=canvas.PALE, linewidth=0.8)
     found = [one for one in rows if one.scope == ALL and one.metric == "auc" and one.value is not None]
     weeks = sorted({one.week for one in found})
     aside = 0.006 * (weeks[-1] - weeks[0] or 1) if weeks else 0.0
@@ -73,19 +74,19 @@ def _draw_auc(axes: Axes, rows: Sequence[BacktestRow]) -> None:
         _draw_line(axes, look, [one.week + look.aside * aside for one in mine], mine)
     if found:
         axes.set_xticks(weeks if len(weeks) <= 2 * MOST_PANELS else _spread(weeks))
-        axes.legend(loc="lower right", frameon=False, fontsize=12, labelcolor=draw.INK)
+        axes.legend(loc="lower right", frameon=False, fontsize=12, labelcolor=canvas.INK)
     else:
-        draw._say(axes, "no AUC: it takes enrolments of both outcomes")
+        draw.say(axes, "no AUC: it takes enrolments of both outcomes")
     lowest = min((_low(one) for one in found), default=0.5)
     axes.set_ylim(min(0.5, math.floor(lowest * 20) / 20), 1.0)
-    axes.set_ylabel("AUC, 95 % intervals", fontsize=13, color=draw.INK)
-    axes.set_xlabel("week of the course", fontsize=13, color=draw.INK)
+    axes.set_ylabel("AUC, 95 % intervals", fontsize=13, color=canvas.INK)
+    axes.set_xlabel("week of the course", fontsize=13, color=canvas.INK)
 
 
 def _draw_week(axes: Axes, week: int, bins: Sequence[BacktestRow]) -> None:
-    draw._plain_axes(axes)
-    axes.grid(color=draw.PALE, linewidth=0.8)
-    axes.plot((0, 1), (0, 1), color=draw.OTHER, linestyle="--", linewidth=1.2)
+    canvas.plain(axes)
+    axes.grid(color=canvas.PALE, linewidth=0.8)
+    axes.plot((0, 1), (0, 1), color=canvas.OTHER, linestyle="--", linewidth=1.2)
     drawn = 0
     for look in LOOKS:
         mine = [one for one in bins if one.demographics == look.demographics and one.n >= draw.MIN_ROWS]
@@ -95,13 +96,13 @@ def _draw_week(axes: Axes, week: int, bins: Sequence[BacktestRow]) -> None:
         _draw_line(axes, look, [promised[one.member] or 0.0 for one in kept], kept, small=True)
         drawn += len(kept)
     if not drawn:
-        draw._say(axes, "too few rows")
+        draw.say(axes, "too few rows")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.02)
     axes.set_xticks((0, 0.5, 1))
     axes.set_yticks((0, 0.5, 1))
     rows = max((_rows(bins, look.demographics) for look in LOOKS), default=0)
-    axes.set_title(f"week {week}, {rows:,} rows", fontsize=12, color=draw.INK)
+    axes.set_title(f"week {week}, {rows:,} rows", fontsize=12, color=canvas.INK)
 
 
 def _rows(bins: Sequence[BacktestRow], demographics: str) -> int:
@@ -142,10 +143,10 @@ def _low(row: BacktestRow) -> float:
 
 def _label_outside(axes: Axes, left: bool, below: bool) -> None:
     if left:
-        axes.set_ylabel("share at risk", fontsize=12, color=draw.INK)
+        axes.set_ylabel("share at risk", fontsize=12, color=canvas.INK)
     else:
         axes.tick_params(axis="y", labelleft=False)
     if below:
-        axes.set_xlabel("predicted risk", fontsize=12, color=draw.INK)
+        axes.set_xlabel("predicted risk", fontsize=12, color=canvas.INK)
     else:
         axes.tick_params(axis="x", labelbottom=False)

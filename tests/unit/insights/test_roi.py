@@ -137,7 +137,7 @@ def test_the_picture_shows_every_effect_in_its_colour_and_is_the_same_each_time(
     effects = [FIVE, Effect(TRIAL, "Frühling $x_1$", 0.12, Interval(0.01, 0.2))]
     found = grid(FIFTY, effects, [20.0, 150.0], 1200)
     first = roi_png(found, 150)
-    assert struct.unpack(">II", first[16:24]) == (1200, 750)
+    assert struct.unpack(">II", first[16:24]) == (1200, 800)
     assert roi_png(found, 150) == first
     shown = pixels(first)
     for colour in COLOURS[:2]:
