@@ -41,8 +41,10 @@ def raw_values(column: pa.Array) -> tuple[Numbers, Mask]:
         column = column.cast(pa.int8()).cast(pa.int64())
     elif pa.types.is_date32(column.type):
         column = column.cast(pa.int32()).cast(pa.int64())
-    elif pa.types.is_timestamp(column.type):
+    elif not pa.types.is_floating(column.type):
         column = column.cast(pa.int64())
+    elif not pa.types.is_float64(column.type):
+        column = column.cast(pa.float64())
     kind = np.float64 if pa.types.is_floating(column.type) else np.int64
     values = np.frombuffer(column.buffers()[1] or b"", kind)[column.offset : column.offset + len(column)]
     return values, present(column)

@@ -191,3 +191,12 @@ def test_of_distinct_rows_none_is_called_a_repeat_and_planted_ones_are_all_found
         suspicion.see(part)
     positions, _ = suspicion.candidates(iter(np.array_split(everything, 7)))
     assert positions.tolist() == sorted([*again.tolist(), *range(count, count + 500)])
+
+
+def test_a_number_is_the_same_in_any_width() -> None:
+    numbers = [1, None, 300, 7]
+    kinds = (pa.int16(), pa.int32(), pa.uint32(), pa.int64(), pa.float32(), pa.float64())
+    found = [row_hashes(pa.record_batch({"a": pa.array(numbers, kind)}), ["a"]).tolist() for kind in kinds]
+    assert all(one == found[0] for one in found)
+    sliced = pa.record_batch({"a": pa.array([5, *numbers], pa.int32()).slice(1)})
+    assert row_hashes(sliced, ["a"]).tolist() == found[0]
