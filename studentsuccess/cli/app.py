@@ -80,6 +80,7 @@ def _register() -> None:
         init,
         marts,
         models,
+        publish,
         report,
         roi,
         run,
@@ -88,7 +89,7 @@ def _register() -> None:
         verify,
     )
 
-    steps = (init, run, etl, train, score, explain, marts, alerts, experiment, roi, report)
+    steps = (init, run, etl, train, score, explain, marts, alerts, experiment, roi, report, publish)
     for module in (*steps, models, verify, doctor, config):
         module.register(app)
 

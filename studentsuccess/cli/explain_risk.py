@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from studentsuccess.cli.output import Table
@@ -20,8 +20,7 @@ def run(frame: Frame, context: Context, model: str | None, student: Sequence[str
     from studentsuccess.tasks import risk_explain as task
 
     if student:
-        for one in student:
-            _show_student(frame, task.student(one, context), one)
+        _show_students(frame, {one: task.student(one, context) for one in student})
         return
     with frame.working("looking at the model"):
         made = task.plan(model, context)
@@ -52,8 +51,15 @@ def run(frame: Frame, context: Context, model: str | None, student: Sequence[str
     frame.output.note(f"{state} run {result.run_id}: {', '.join(result.outputs)}")
 
 
-def _show_student(frame: Frame, courses: Sequence[Course], student: str) -> None:
-    document = {
+def _show_students(frame: Frame, told: Mapping[str, Sequence[Course]]) -> None:
+    """One student as a document, several as a list in one."""
+    found = [_document(courses, student) for student, courses in told.items()]
+    lines = [line for courses in told.values() for one in courses for line in _words(one)]
+    frame.output.result(found[0] if len(found) == 1 else {"students": found}, Table((), (), lines))
+
+
+def _document(courses: Sequence[Course], student: str) -> dict[str, Any]:
+    return {
         "student": student,
         "courses": [
             {
@@ -68,7 +74,6 @@ def _show_student(frame: Frame, courses: Sequence[Course], student: str) -> None
             for one in courses
         ],
     }
-    frame.output.result(document, Table((), (), [line for one in courses for line in _words(one)]))
 
 
 def _words(one: Course) -> list[str]:

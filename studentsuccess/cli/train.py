@@ -247,4 +247,4 @@ def _say(frame: Frame, result: TrainResult) -> None:
         frame.output.note(f"{manifest.label} is the production version now: {result.promoted}")
     else:
         hint = f"`ss models promote {manifest.label}{frame.again}` makes `ss score` use it"
-        frame.output.note(f"{manifest.label} is registered, and another version stays in production; {hint}")
+        frame.output.note(f"{manifest.label} is registered, and production stays as it was; {hint}")

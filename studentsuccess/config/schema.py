@@ -320,9 +320,7 @@ class RoiSettings(Section):
 class ReportSettings(Section):
     """The executive summary."""
 
-    title: str = _setting(
-        "Who needs help, why, and what helping is worth", "Its title.", min_length=1, max_length=200
-    )
+    title: str = _setting("Who needs help, why, and what helping is worth", "Its title.", min_length=1, max_length=200)
     school: str | None = _setting(None, "Name of the school, below the title.", example="Hill College", max_length=200)
     currency: str = _setting("", "What stands before an amount of money, such as € or CHF.", max_length=8)
 
@@ -345,10 +343,26 @@ class PublishSettings(Section):
         min_length=1,
         max_length=63,
     )
-    storage: Literal["local", "s3"] = _setting("local", "Where artifacts are kept.", old=("STORAGE_BACKEND",))
+    storage: Literal["local", "s3", "azure"] = _setting(
+        "local", "Where `ss publish` copies files to when nobody says `--to`.", old=("STORAGE_BACKEND",)
+    )
+    artifacts_dir: str | None = _setting(None, "Folder for artifacts, with local storage.", example="/srv/artifacts")
     s3_bucket: str | None = _setting(None, "Bucket for artifacts.", example="my-artifacts", old=("S3_BUCKET",))
     s3_prefix: str | None = _setting(None, "Folder in the bucket.", example="prod", old=("S3_PREFIX",))
     s3_region: str | None = _setting(None, "Region of the bucket.", example="eu-west-1", old=("AWS_REGION",))
+    endpoint_url: str | None = _setting(
+        None, "Server that speaks like S3; none means Amazon's own.", example="https://minio.example.org:9000"
+    )
+    azure_account_url: str | None = _setting(
+        None, "Storage account of the container.", example="https://ACCOUNT.blob.core.windows.net"
+    )
+    azure_container: str | None = _setting(None, "Container for artifacts.", example="my-artifacts")
+    azure_prefix: str | None = _setting(None, "Folder in the container.", example="prod")
+    include_personal: bool = _setting(
+        False, "Whether files that may name students are copied too.", flag="--include-personal"
+    )
+    parallel: int = _setting(4, "Files on their way at once.", ge=1, le=32)
+    timeout_seconds: float = _setting(10, "Seconds until a server that says nothing is given up.", ge=1, le=600)
 
 
 class BatchSettings(Section):

@@ -49,16 +49,18 @@ def _leave_pandas_out() -> None:
 
 
 class _NotForUs(MetaPathFinder):
-    """Finds no pandas for our own package."""
+    """No pandas for our package and pyarrow; for numba no linear algebra, of which our kernels have none (0.1 s)."""
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:  # noqa: ARG002
-        if fullname == "pandas" and _asked_by_us():
+        if fullname == "pandas" and _asking().startswith(("studentsuccess.", "pyarrow")):
+            raise ModuleNotFoundError(fullname, name=fullname)
+        if fullname == "scipy.linalg" and _asking() == "numba.np.linalg":
             raise ModuleNotFoundError(fullname, name=fullname)
 
 
-def _asked_by_us() -> bool:
-    """Whether the first frame outside the import machinery is ours."""
+def _asking() -> str:
+    """The module that wants an import: that of the first frame outside the import machinery."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and "importlib" in frame.f_globals.get("__name__", ""):
         frame = frame.f_back
-    return frame is not None and str(frame.f_globals.get("__name__")).startswith("studentsuccess.")
+    return str(frame.f_globals.get("__name__", "")) if frame is not None else ""

@@ -48,6 +48,11 @@ def terms_of(connection: Connection, known: Mapping[str, date]) -> Terms:
 
 def prepare(connection: Connection, known: Mapping[str, date]) -> None:
     """What all weeks share: when each course run began, and clicks by week (one reading of all of them)."""
+    _date_runs(connection, known)
+    connection.execute(_query("activity"))
+
+
+def _date_runs(connection: Connection, known: Mapping[str, date]) -> None:
     terms = terms_of(connection, known)
     columns = {
         "term": pa.array(terms.names, pa.string()),
@@ -57,7 +62,6 @@ def prepare(connection: Connection, known: Mapping[str, date]) -> None:
     connection.register("incoming_terms", pa.table(columns))
     connection.execute(_query("terms"))
     connection.unregister("incoming_terms")
-    connection.execute(_query("activity"))
 
 
 def week(connection: Connection, number: int, lag: int) -> pa.Table:
@@ -73,13 +77,27 @@ def population(connection: Connection, number: int, terms: Sequence[str]) -> pa.
     return connection.execute(_query("counts"), {"week": number, "terms": list(terms)}).to_arrow_table()
 
 
+def reach(connection: Connection, terms: Sequence[str]) -> int | None:
+    """The last day that the data of these terms knows of: a week that ends later can't be told from silence."""
+    found = connection.execute(_query("reach"), {"terms": list(terms)}).fetchone()
+    return found[0] if found else None
+
+
+def another_world(connection: Connection, term: str, known: Mapping[str, date]) -> None:
+    """In a database beside the warehouse: what all futures of a term share, so that the clicks are copied once."""
+    _run_all(connection, "leak_world", {"term": term})
+    _date_runs(connection, known)
+
+
 def another_future(connection: Connection, number: int, term: str, lag: int) -> None:
-    """In a database beside the warehouse: the same past, and after the end of the week everything else."""
-    values = {"week": number, "term": term, "lag": lag}
-    text = (files("studentsuccess.features") / "sql" / "leak_tables.sql").read_text("utf-8")
+    """The same past, and after the end of the week everything else; prepare it as any warehouse."""
+    _run_all(connection, "leak_tables", {"week": number, "term": term, "lag": lag})
+
+
+def _run_all(connection: Connection, name: str, values: Mapping[str, object]) -> None:
+    text = (files("studentsuccess.features") / "sql" / f"{name}.sql").read_text("utf-8")
     for query in connection.extract_statements(text):
-        wanted = {name: values[name] for name in query.named_parameters}
-        connection.execute(query, wanted)
+        connection.execute(query, {one: values[one] for one in query.named_parameters})
 
 
 def columns(table: pa.Table, *, demographics: bool) -> Iterator[str]:

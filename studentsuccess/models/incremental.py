@@ -157,8 +157,11 @@ class Learner:
         return np.flatnonzero(self._usable(rows) & self._inner(rows))
 
     def _usable(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """A held-out row may be of a class that the model does not know: no refit learns from it."""
         usable: npt.NDArray[np.bool_] = np.isfinite(rows["target"])
-        return usable if self._effort.everything else usable & ~self._split.held_out(rows["key"])
+        if not self._effort.everything:
+            return usable & ~self._split.held_out(rows["key"])
+        return usable & (self._labels.encode(rows["target"]) >= 0) if self._labels.classes else usable
 
     def _inner(self, rows: Rows) -> npt.NDArray[np.bool_]:
         return self._split.inner(rows["key"]) if self._slices else np.zeros(len(rows), bool)
@@ -236,13 +239,17 @@ class Learner:
         return total / count if count else np.nan
 
     def residuals(self, weights: Doubles) -> Doubles:
-        """How far off the inner slice's numbers are, in their own units."""
-        parts = []
+        """How far off the inner slice's numbers are, in their own units; without such a slice, those learned from."""
+        found = self._residuals(weights, self.inner)
+        return found if len(found) else self._residuals(weights, self.training)
+
+    def _residuals(self, weights: Doubles, chosen: Callable[[Rows], Positions]) -> Doubles:
+        parts = [np.zeros(0)]
         for rows in self._store.scan():
-            mine = rows[self.inner(rows)]
+            mine = rows[chosen(rows)]
             found = predicted(self._design, mine, weights, classes=False)[:, 0]
             parts.append(np.abs(found - self._labels.encode(mine["target"])) * self._labels.spread)
-        return np.concatenate(parts) if parts else np.zeros(0)
+        return np.concatenate(parts)
 
 
 def predicted(design: Design, rows: Rows, weights: Doubles, classes: bool) -> Doubles:

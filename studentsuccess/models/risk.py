@@ -80,10 +80,14 @@ class Trees:
         return cls(text, lightgbm.Booster(model_str=text))
 
     def log_odds(self, matrix: Floats) -> Floats:
+        if not len(matrix):  # LightGBM divides by the number of rows
+            return np.zeros(0)
         return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1), np.float64)
 
     def terms(self, matrix: Floats) -> tuple[Floats, Floats]:
         """What each column adds, and the base: SHAP values as LightGBM computes them."""
+        if not len(matrix):
+            return np.zeros(matrix.shape), np.zeros(0)
         found = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1), np.float64)
         return found[:, :-1], found[:, -1]
 

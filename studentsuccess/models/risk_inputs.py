@@ -68,7 +68,7 @@ def _parts(feature: str, column: pa.ChunkedArray) -> list[Part]:
         return [Part(feature)]
     counts = pc.value_counts(pc.drop_null(column.combine_chunks())).to_pylist()
     levels = sorted(str(one["values"]) for one in counts if one["counts"] >= LEAST_ROWS)
-    return [Part(feature, level) for level in (levels[:1] if len(levels) == 2 else levels)]
+    return [Part(feature, level) for level in (levels[:1] if len(levels) == len(counts) == 2 else levels)]
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:

@@ -163,6 +163,7 @@ def _key(made: RiskPlan) -> str:
         "weeks": made.weeks,
         "terms": [made.train_terms, made.test_terms],
         "settings": [made.lag, made.demographics, made.context.settings.train.seed],
+        "term_starts": made.context.settings.marts.term_starts,
     }
     return text_digest(canonical(facts))
 
@@ -200,11 +201,16 @@ def divided(made: RiskPlan, tables: Sequence[pa.Table]) -> list[Week]:
 def judged_by(made: RiskPlan, tables: Sequence[pa.Table]) -> RiskPlan:
     """The plan that the figures come from: this one where the later term has ended, else the same one term earlier."""
     main = tables[made.weeks.index(made.main_week)]
-    if _known(divide(made, made.main_week, main).judged).num_rows:
+    if has_ended(divide(made, made.main_week, main)):
         return made
     if len(made.train_terms) > 1:
         return replace(made, train_terms=made.train_terms[:-1], test_terms=made.train_terms[-1:])
     return replace(made, test_terms=made.train_terms, split_students=True)
+
+
+def has_ended(week: Week) -> bool:
+    """Whether both outcomes are there: of a term that goes on, only those who withdrew are known already."""
+    return len(week.judged["at_risk"].unique().drop_null()) > 1
 
 
 def divide(made: RiskPlan, number: int, table: pa.Table) -> Week:

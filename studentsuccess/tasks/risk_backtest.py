@@ -27,6 +27,7 @@ from studentsuccess.tasks.risk import (
     Week,
     divided,
     fit_weeks,
+    has_ended,
     notes_of,
     plan,
     student_numbers,
@@ -79,6 +80,7 @@ def _key(made: RiskPlan) -> str:
         "weeks": made.weeks,
         "terms": [made.train_terms, made.test_terms],
         "settings": [made.lag, made.context.settings.train.seed],
+        "term_starts": made.context.settings.marts.term_starts,
     }
     return text_digest(canonical(facts))
 
@@ -114,9 +116,9 @@ def run(planned: BacktestPlan, reporter: Reporter) -> BacktestResult:
 
 
 def _refuse_unfinished(made: RiskPlan, weeks: Sequence[Week]) -> None:
-    if not any(week.judged.num_rows - week.judged["at_risk"].null_count for week in weeks):
+    if not any(map(has_ended, weeks)):
         raise UsageError(
-            f"no outcome is known yet of {', '.join(made.test_terms)}: there is nothing to judge by",
+            f"it is not known yet how {', '.join(made.test_terms)} ended: there is nothing to judge by",
             "judge on a term that is over: `--test-terms TERM`",
         )
 

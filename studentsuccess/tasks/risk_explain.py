@@ -22,7 +22,7 @@ from studentsuccess.models.draw import importance_png
 from studentsuccess.models.risk_inputs import ordered
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import recorded
-from studentsuccess.tasks.risk_score import RiskScorePlan
+from studentsuccess.tasks.risk_score import RiskScorePlan, key_of
 from studentsuccess.tasks.risk_score import plan as score_plan
 from studentsuccess.warehouse.commit import Run, StagedFile, commit, is_done, new_run_id
 from studentsuccess.warehouse.database import Connection, connect
@@ -86,9 +86,7 @@ def plan(spec: str | None, context: Context) -> RiskExplainPlan:
 
 
 def _key(made: RiskExplainPlan) -> str:
-    scoring = made.scoring
-    facts = {"command": "explain risk", "model": scoring.entry.manifest_sha256, "data": scoring.data.sha256}
-    return text_digest(canonical(facts))
+    return text_digest(canonical({"command": "explain risk", "predictions": key_of(made.scoring)}))
 
 
 def run(made: RiskExplainPlan, reporter: Reporter) -> RiskExplained:
@@ -172,12 +170,14 @@ def student(student_id: str, context: Context) -> tuple[Course, ...]:
     with connect(context.workspace, context.limits, read_only=True) as connection:
         scored = read_predictions(connection)
     mine = scored.prediction.filter(pc.equal(scored.prediction["student_id"], student_id))
-    if not mine.num_rows:
+    newest = pc.max(scored.prediction["week"]).as_py()
+    courses = [one for one in _courses(mine, scored) if one.week == newest]
+    if not courses:
         raise UsageError(
             "no prediction for this student: not enrolled in the term that is scored, or withdrawn by now",
             "`ss score` scores the current term; check the id",
         )
-    return tuple(sorted(_courses(mine, scored), key=lambda one: -one.probability))
+    return tuple(sorted(courses, key=lambda one: -one.probability))
 
 
 def _courses(mine: pa.Table, scored: Scored) -> Iterator[Course]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,30 +28,45 @@ class Proof:
 def prove(spec: str | None, context: Context, reporter: Reporter) -> tuple[Proof, ...]:
     """Predict the term once from the warehouse and once from a world with another future, week by week."""
     made = plan(spec, context)
+    with phase(reporter, "predicting from what is known"):
+        before = _before(made)
     with phase(reporter, "predicting in another future"):
-        return tuple(_week(made, number) for number in made.weeks)
+        changed = [_changed(made, term, before) for term in made.term]
+    counts = [sum(before[term, week].num_rows for term in made.term) for week in made.weeks]
+    return tuple(Proof(*one) for one in zip(made.weeks, counts, map(sum, zip(*changed, strict=True)), strict=True))
 
 
-def _week(made: RiskScorePlan, number: int) -> Proof:
+def _before(made: RiskScorePlan) -> dict[tuple[str, int], pa.Table]:
+    """Predictions as they are, by term and week. The file is closed again before another connection reads it."""
     context = made.context
-    lag = context.settings.risk.marking_lag_days
     with connect(context.workspace, context.limits, read_only=True) as connection:
-        before = _bits(made, connection, number)
+        features.prepare(connection, context.settings.marts.start_days)
+        return {(term, week): _bits(made, connection, term, week) for week in made.weeks for term in made.term}
+
+
+def _changed(made: RiskScorePlan, term: str, before: Mapping[tuple[str, int], pa.Table]) -> list[int]:
+    """Of each week, how many predictions another future of this term would change."""
+    context, found = made.context, []
+    known = context.settings.marts.start_days
     with beside(context.workspace, context.limits) as connection:
-        for term in made.term:
-            features.another_future(connection, number, term, lag)
-        after = _bits(made, connection, number)
-    same = before.num_rows == after.num_rows and before["enrollment_id"].equals(after["enrollment_id"])
-    if not same:
-        return Proof(number, before.num_rows, max(before.num_rows, after.num_rows))
+        features.another_world(connection, term, known)
+        for week in made.weeks:
+            features.another_future(connection, week, term, context.settings.risk.marking_lag_days)
+            features.prepare(connection, known)
+            found.append(_differing(before[term, week], _bits(made, connection, term, week)))
+    return found
+
+
+def _differing(before: pa.Table, after: pa.Table) -> int:
+    if before.num_rows != after.num_rows or not before["enrollment_id"].equals(after["enrollment_id"]):
+        return int(max(before.num_rows, after.num_rows))
     one, other = (np.asarray(table["probability"].to_numpy()).view(np.int64) for table in (before, after))
-    return Proof(number, before.num_rows, int((one != other).sum()))
+    return int((one != other).sum())
 
 
-def _bits(made: RiskScorePlan, connection: Connection, number: int) -> pa.Table:
+def _bits(made: RiskScorePlan, connection: Connection, term: str, number: int) -> pa.Table:
     """Predictions by enrolment."""
-    features.prepare(connection, made.context.settings.marts.start_days)
     table = features.week(connection, number, made.context.settings.risk.marking_lag_days)
-    mine = table.filter(pc.is_in(table["term"], pa.array(made.term)))
+    mine = table.filter(pc.equal(table["term"], term))
     found = made.models[number].probability(mine)
     return pa.table({"enrollment_id": mine["enrollment_id"], "probability": found}).sort_by("enrollment_id")

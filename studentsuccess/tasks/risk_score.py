@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from studentsuccess import __version__
 from studentsuccess.core.atomic import temp_path
 from studentsuccess.core.digest import FileFact, canonical, text_digest
 from studentsuccess.core.reporter import Reporter
@@ -56,11 +57,15 @@ class RiskScorePlan:
     models: dict[int, WeekModel]
     term: tuple[str, ...]
     data: FileFact
+    reach: int | None
     done: str | None
 
     @property
     def weeks(self) -> tuple[int, ...]:
-        return tuple(sorted(self.models))
+        """Those that the data has reached the end of (give or take a quiet day), and the first in any case."""
+        every = sorted(self.models)
+        last = every[0] if self.reach is None else (self.reach + 1) // 7
+        return tuple(week for week in every if week <= last) or (every[0],)
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,9 @@ def plan(spec: str | None, context: Context) -> RiskScorePlan:
     manifest, models = open_risk(context, entry)
     terms = tuple(str(term) for term in manifest.extra["test_terms"])
     with connect(context.workspace, context.limits, read_only=True) as connection:
-        data = newest_load(connection)
-    made = RiskScorePlan(context, entry, manifest, models, terms, data, None)
-    return replace(made, done=is_done(context.workspace, context.limits, _key(made), (TARGET,)))
+        data, reach = newest_load(connection), features.reach(connection, terms)
+    made = RiskScorePlan(context, entry, manifest, models, terms, data, reach, None)
+    return replace(made, done=is_done(context.workspace, context.limits, key_of(made), (TARGET,)))
 
 
 def open_risk(context: Context, entry: ModelEntry) -> tuple[Manifest, dict[int, WeekModel]]:
@@ -102,9 +107,16 @@ def open_risk(context: Context, entry: ModelEntry) -> tuple[Manifest, dict[int, 
     return kept.manifest, unpack(arrays, texts, kept.manifest.extra["weeks"])
 
 
-def _key(made: RiskScorePlan) -> str:
-    lag = made.context.settings.risk.marking_lag_days
-    facts = {"command": "score risk", "model": made.entry.manifest_sha256, "data": made.data.sha256, "lag": lag}
+def key_of(made: RiskScorePlan) -> str:
+    """All that decides the predictions."""
+    facts = {
+        "command": "score risk",
+        "program": __version__,
+        "model": made.entry.manifest_sha256,
+        "data": made.data.sha256,
+        "lag": made.context.settings.risk.marking_lag_days,
+        "term_starts": made.context.settings.marts.term_starts,
+    }
     return text_digest(canonical(facts))
 
 
@@ -120,7 +132,7 @@ def run(made: RiskScorePlan, reporter: Reporter) -> RiskScoreResult:
             scored = predict(connection, made, run_id, reporter)
         files = _files(made, scored, run_id)
         record = Run(
-            run_id, _key(made), COMMAND, (TARGET,), False, started, context.configuration.digest,
+            run_id, key_of(made), COMMAND, (TARGET,), False, started, context.configuration.digest,
             (made.data, FileFact(f"{made.entry.path}/manifest.json", 0, made.entry.manifest_sha256)),
         )  # fmt: skip
 
@@ -152,9 +164,17 @@ def _result(
 
 
 def _notes(made: RiskScorePlan) -> list[str]:
-    if not made.manifest.extra.get("split_students"):
-        return []
-    return ["only one term: half of its students taught the model, and only the other half counts as predicted"]
+    notes = []
+    if made.manifest.extra.get("split_students"):
+        notes.append(
+            "only one term: half of its students taught the model, and only the other half counts as predicted"
+        )
+    if left := sorted(set(made.models) - set(made.weeks)):
+        notes.append(
+            f"the data of {', '.join(made.term)} ends on day {made.reach}: week {left[0]}"
+            f"{f' to {left[-1]}' if left[1:] else ''} can't be scored yet"
+        )
+    return notes
 
 
 def predict(connection: Connection, made: RiskScorePlan, run_id: str, reporter: Reporter) -> Scored:

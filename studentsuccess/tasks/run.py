@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from studentsuccess.core.digest import FileFact, canonical, text_digest
 from studentsuccess.core.reporter import Reporter
 from studentsuccess.errors import SsError, UsageError
+from studentsuccess.sources.demo_folder import TABLES
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.inputs import NamedFile
 from studentsuccess.warehouse.commit import Run, commit, new_run_id
 from studentsuccess.warehouse.database import Connection, connect
+from studentsuccess.warehouse.load import OULAD, loaded_from
 from studentsuccess.warehouse.tables import has_rows
+
+if TYPE_CHECKING:
+    from studentsuccess.tasks.etl import EtlPlan
 
 COMMAND = "run"
 TARGET = "pipeline"
@@ -40,6 +45,7 @@ class RunPlan:
     context: Context
     request: RunRequest
     steps: tuple[Step, ...]
+    load: EtlPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,7 @@ class RunResult:
 def plan(request: RunRequest, context: Context) -> RunPlan:
     """Choose the steps; without input the warehouse must hold something."""
     steps = _chosen(request, context)
-    if request.demo and request.files:
-        raise UsageError("`--demo` and `--input` can't go together", "say one of them")
+    _refuse_confusion(request, steps, context)
     if "etl" in steps and not request.demo and not request.files:
         if not _holds_courses(context):
             raise UsageError(
@@ -76,7 +81,31 @@ def plan(request: RunRequest, context: Context) -> RunPlan:
                 "`ss run --input FOLDER` reads an export; `ss run --demo` generates one",
             )
         steps = tuple(step for step in steps if step != "etl")
-    return RunPlan(context, request, steps)
+    return RunPlan(context, request, steps, _load(request, context) if request.files else None)
+
+
+def _refuse_confusion(request: RunRequest, steps: Sequence[Step], context: Context) -> None:
+    """What would be read is what was named: no file that nobody reads, and no demo made of real students."""
+    if request.demo and request.files:
+        raise UsageError("`--demo` and `--input` can't go together", "say one of them")
+    if request.files and "etl" not in steps:
+        raise UsageError(
+            f"`--input` is read by the step etl, which `--from {request.first}` leaves out",
+            "leave `--input` out to go on with what is loaded, or leave `--from` out",
+        )
+    generated = (f"inputs/demo/{name}.csv" for name in TABLES)
+    if request.demo and not loaded_from(context.workspace, context.limits, OULAD, (*generated, "inputs/dlq/")):
+        raise UsageError(
+            "this workspace holds courses of its own, and the demo would be mixed with them",
+            "give it a workspace to itself: `ss run --demo -w demo`",
+        )
+
+
+def _load(request: RunRequest, context: Context) -> EtlPlan:
+    """What is wrong with an export is said before anything is done."""
+    from studentsuccess.tasks import etl
+
+    return etl.plan(etl.EtlRequest("oulad"), request.files, context)
 
 
 def _chosen(request: RunRequest, context: Context) -> tuple[Step, ...]:
@@ -108,7 +137,8 @@ def run(made: RunPlan, reporter: Reporter, told: Callable[[Done], None]) -> RunR
         try:
             words, run_id, repeated = _WORK[step](made, reporter, result)
         except SsError as problem:
-            problem.hint = f"{problem.hint}; then go on with `ss run --from {step}`" if problem.hint else problem.hint
+            onward = "run it again" if step == "etl" else f"go on with `ss run --from {step}`"
+            problem.hint = f"{problem.hint}; then {onward}" if problem.hint else onward
             raise
         done = Done(step, words, time.monotonic() - begun, run_id, repeated)
         result.steps.append(done)
@@ -135,16 +165,18 @@ def _nothing(_connection: Connection) -> None:
 Worked = tuple[str, str, bool]
 
 
-def _etl(made: RunPlan, reporter: Reporter, _result: RunResult) -> Worked:
+def _etl(made: RunPlan, reporter: Reporter, result: RunResult) -> Worked:
     from studentsuccess.tasks import etl, etl_demo
 
     if made.request.demo:
         found = etl_demo.run(etl_demo.plan(made.context), reporter)
     else:
-        request = etl.EtlRequest()
-        found = etl.run(etl.plan(request, made.request.files, made.context), request, reporter)
+        assert made.load is not None
+        result.notes += made.load.warnings
+        found = etl.run(made.load, etl.EtlRequest("oulad"), reporter)
     if found.already_loaded:
         return "the same files are loaded already", found.run_id, True
+    result.notes += found.notes
     books = found.tables.values()
     read, kept = sum(one.read for one in books), sum(one.kept for one in books)
     rejected, duplicate = sum(one.rejected for one in books), sum(one.duplicate for one in books)
@@ -275,5 +307,3 @@ def document(made: RunPlan, result: RunResult) -> dict[str, Any]:
         "notes": result.notes,
         "demo": made.request.demo,
     }
-
-

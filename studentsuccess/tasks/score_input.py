@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from studentsuccess.core.formats import Format
 from studentsuccess.core.grammar import Kind, fits
-from studentsuccess.core.infer import SAMPLE_BYTES, texts_of
+from studentsuccess.core.infer import texts_of
 from studentsuccess.core.layout import Column, Layout
 from studentsuccess.core.names import nearest
 from studentsuccess.core.probe import Probe, probe
@@ -26,6 +26,8 @@ TEXTS = (Kind.TEXT, Kind.LABEL)
 NUMBERS = (Kind.INTEGER, Kind.DECIMAL)
 # More values than this share that are not what they were in training: the column is another one, not a dirty one.
 MOST_WRONG = 0.5
+# Some hundred rows tell a column from another one.
+LOOK_BYTES = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _refuse_retyped(one: Probe, manifest: Manifest, limit: int) -> None:
                 raise _retyped(one, name, kind, found.value, manifest)
         return
     texts = Layout(tuple(Column(name, Kind.TEXT) for name in wanted), manifest.null_values)
-    for block in islice(text_blocks(one.given, limit, SAMPLE_BYTES), 1):
+    for block in islice(text_blocks(one.given, limit, LOOK_BYTES), 1):
         for name, values in texts_of(block, one.given, texts).items():
             wrong = _wrong(values, wanted[name])
             if wrong > MOST_WRONG:

@@ -217,7 +217,7 @@ def _notes(dataset: Dataset, settled: _Settled, letters: DeadLetters) -> Iterato
     if settled.repeats and not settled.counts.duplicate:
         yield (
             f"{dataset.name}: rows that repeat an earlier one: {settled.repeats:,}, all kept; say `--id COLUMN` if one"
-            " identifies a row, or `--duplicates drop`"
+            " identifies a row, or `--set etl.duplicates=drop`"
         )
     if settled.conflicts:
         yield (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,3 +153,15 @@ def earlier_input_sizes(workspace: Workspace, limits: EngineLimits, target: str)
             return ()
         rows = connection.execute(statement("run_inputs"), {"target": target}).fetchall()
     return tuple(tuple(int(fact["size"]) for fact in json.loads(inputs)) for inputs, _ in rows)
+
+
+def loaded_from(workspace: Workspace, limits: EngineLimits, target: str, places: Sequence[str]) -> bool:
+    """Whether all that was loaded into a target came from such paths; so it is where nothing was."""
+    if not workspace.warehouse.is_file():
+        return True
+    with connect(workspace, limits, read_only=True) as connection:
+        if not has_table(connection, "ops", "run_target"):
+            return True
+        rows = connection.execute(statement("run_inputs"), {"target": target}).fetchall()
+    paths = [Path(fact["path"]).as_posix() for inputs, _ in rows for fact in json.loads(inputs)]
+    return all(any(place in path for place in places) for path in paths)

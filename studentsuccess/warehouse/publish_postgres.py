@@ -123,10 +123,7 @@ class Postgres:
         """Column names are ours, and types are words of this file; both are put in as what they are."""
         from psycopg import sql
 
-        columns = [
-            sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(kind))
-            for column, kind in shape.columns
-        ]
+        columns = [sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(kind)) for column, kind in shape.columns]
         names = {"table": sql.Identifier(self.schema, name), "columns": sql.SQL(", ").join(columns)}
         return sql.SQL(statement("postgres_create")).format(**names)
 

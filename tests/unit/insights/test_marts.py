@@ -17,9 +17,9 @@ from made_predictions import LIMITS, load_demo, make_predictions
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.insights.marts import MartRules, Marts, build, latest, sample, under_pseudonyms
 from studentsuccess.insights.pseudonyms import aliases
-from studentsuccess.warehouse.terms import term_start
 from studentsuccess.warehouse.database import EngineLimits, connect
 from studentsuccess.warehouse.marts import STUDENTS, SUMMARY, mart_inputs
+from studentsuccess.warehouse.terms import term_start
 
 RULES = MartRules(least=1, high_risk=0.5, marking_lag_days=0, start_days={})
 KNOWN_RISK = [

@@ -135,5 +135,5 @@ def test_a_level_that_only_held_out_rows_have_has_no_weight(tmp_path: Path) -> N
     assert facts["x"].counts.tolist() == seen
     assert 0 in seen
     assert (plain.design.table >= 0).tolist() == [count > 0 for count in seen]
-    nobody = measure(plain.store, plain.gatherer.books, lambda rows: np.zeros(0, np.int64))
+    nobody = measure(plain.store, plain.gatherer.books, lambda _rows: np.zeros(0, np.int64))
     assert decide(plain.gatherer.books[0], nobody["x"], 0, None) == (Role.IGNORE, "empty")

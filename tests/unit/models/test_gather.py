@@ -28,9 +28,7 @@ TYPES = {"colour": pa.string(), "code": pa.int64(), "size": pa.float64(), "truth
 
 
 def columns_of(rows: list[tuple[Any, ...]]) -> dict[str, pa.Array]:
-    return {
-        name: pa.array(one, kind) for (name, kind), one in zip(TYPES.items(), zip(*rows, strict=True), strict=True)
-    }
+    return {name: pa.array(one, kind) for (name, kind), one in zip(TYPES.items(), zip(*rows, strict=True), strict=True)}
 
 
 @settings(max_examples=80, deadline=None)
@@ -44,7 +42,10 @@ def test_rows_and_books_do_not_show_how_the_table_was_cut(
     cut = gathered(folder / "b.rows", columns, "y", step=step)
     assert rows_of(cut.store()).tobytes() == rows_of(whole.store()).tobytes()
     told = [
-        [(one.levels, one.present, one.width, one.numbers.origin, one.numbers.steady) for one in (*book.books, book.target)]
+        [
+            (one.levels, one.present, one.width, one.numbers.origin, one.numbers.steady)
+            for one in (*book.books, book.target)
+        ]
         for book in (cut, whole)
     ]
     assert told[0] == told[1]
@@ -63,7 +64,9 @@ def test_a_row_holds_what_its_columns_say(
     for name in ("colour", "code"):
         levels = [*books[name].levels, None]
         codes = stored["codes"][:, books[name].code]
-        assert [levels[code] for code in codes] == [None if one is None else str(one) for one in columns[name].to_pylist()]
+        assert [levels[code] for code in codes] == [
+            None if one is None else str(one) for one in columns[name].to_pylist()
+        ]
     for name in ("code", "size", "truth"):
         origin = next((float(one) for one in columns[name].to_pylist() if one is not None), 0.0)
         limit = float(np.finfo(np.float32).max)

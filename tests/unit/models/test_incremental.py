@@ -54,7 +54,9 @@ def accuracy(made: Prepared, weights: Floats) -> float:
 def some_table(count: int, seed: int = 0) -> dict[str, pa.Array]:
     """A bit of everything: numbers with gaps, whole numbers that are codes, texts, truths."""
     rng = np.random.default_rng(seed)
-    size = [None if gone else float(one) for gone, one in zip(rng.random(count) < 0.2, rng.normal(5, 3, count), strict=True)]
+    size = [
+        None if gone else float(one) for gone, one in zip(rng.random(count) < 0.2, rng.normal(5, 3, count), strict=True)
+    ]
     return {
         "size": pa.array(size, pa.float64()),
         "code": pa.array(rng.integers(1, 5, count)),
@@ -214,7 +216,7 @@ def test_learning_stops_by_itself_and_keeps_the_epoch_that_was_best(tmp_path: Pa
     made = prepared(tmp_path / "a.rows", some_table(600))
     judged: list[float] = []
     model = learner(made)
-    found = model.fit(lambda state: judged.append(model.state.best_loss), lambda _progress: None)
+    found = model.fit(lambda _state: judged.append(model.state.best_loss), lambda _progress: None)
     assert 1 <= found.epochs < len(judged) < MOST_EPOCHS
     assert found.inner_loss == min(judged) == model.inner_loss(found.weights)
 
@@ -275,7 +277,9 @@ def test_a_category_that_comes_late_gets_weights(tmp_path: Path) -> None:
     text = np.where(np.arange(4_000) < 3_600, "early", "late").astype(object)
     label = np.where(text == "late", "x", rng.choice(["p", "q"], 4_000))
     made = prepared(
-        tmp_path / "a.rows", {"text": pa.array(text), "noise": pa.array(rng.normal(size=4_000)), "y": pa.array(label)}, step=100
+        tmp_path / "a.rows",
+        {"text": pa.array(text), "noise": pa.array(rng.normal(size=4_000)), "y": pa.array(label)},
+        step=100,
     )
     weights = fitted(made).weights
     late = made.design.table[made.gatherer.books[0].levels.index("late")]

@@ -51,7 +51,9 @@ def some(values: Any) -> Any:
         (pa.array(RNG.normal(size=ROWS)), "regression", ()),
     ],
 )
-def test_the_task_follows_from_the_values(tmp_path: Path, target: pa.Array, task: str, classes: tuple[str, ...]) -> None:
+def test_the_task_follows_from_the_values(
+    tmp_path: Path, target: pa.Array, task: str, classes: tuple[str, ...]
+) -> None:
     found = studied(tmp_path, target)
     assert (found.task, found.classes) == (task, classes)
 
@@ -63,14 +65,19 @@ def test_the_task_may_be_said(tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(labels=st.lists(st.sampled_from(["a", "b", "c", None]), min_size=40, max_size=120), share=st.sampled_from([0.2, 0.5]))
+@given(
+    labels=st.lists(st.sampled_from(["a", "b", "c", None]), min_size=40, max_size=120),
+    share=st.sampled_from([0.2, 0.5]),
+)
 def test_every_row_is_counted_on_its_side(
     tmp_path_factory: pytest.TempPathFactory, labels: list[str | None], share: float
 ) -> None:
     found = table(tmp_path_factory.mktemp("labels"), pa.array(labels, pa.string()), step=7)
     rows, split = rows_of(found.store()), Split(share)
     sides = Counter(
-        (bool(held), label) for held, label in zip(split.held_out(rows["key"]), labels, strict=True) if label is not None
+        (bool(held), label)
+        for held, label in zip(split.held_out(rows["key"]), labels, strict=True)
+        if label is not None
     )
     try:
         target = study(found.store(), found.target, split, "auto")
@@ -130,7 +137,10 @@ def test_a_thousand_classes_are_not_too_many(tmp_path: Path) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(values=st.lists(st.integers(-5, 20).map(float), min_size=1, max_size=8, unique=True), asked=st.lists(st.integers(-6, 21)))
+@given(
+    values=st.lists(st.integers(-5, 20).map(float), min_size=1, max_size=8, unique=True),
+    asked=st.lists(st.integers(-6, 21)),
+)
 def test_a_class_is_told_by_its_place_and_a_stranger_by_minus_one(values: list[float], asked: list[int]) -> None:
     found = Labels(np.array(values)).encode(np.array(asked, np.float64))
     assert found.tolist() == [values.index(one) if one in values else -1 for one in asked]

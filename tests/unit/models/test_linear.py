@@ -36,7 +36,9 @@ class Made:
 
 def table(task: str, seed: int = 0) -> dict[str, pa.Array]:
     rng = np.random.default_rng(seed)
-    size = [None if gone else float(one) for gone, one in zip(rng.random(ROWS) < 0.2, rng.normal(5, 3, ROWS), strict=True)]
+    size = [
+        None if gone else float(one) for gone, one in zip(rng.random(ROWS) < 0.2, rng.normal(5, 3, ROWS), strict=True)
+    ]
     text, code = rng.integers(0, 4, ROWS), rng.integers(-2, 5, ROWS)
     y = rng.normal(50, 9, ROWS) if task == "regression" else np.array(["no", "yes", "maybe"])[rng.integers(0, 3, ROWS)]
     return {
@@ -89,7 +91,10 @@ def test_batches_and_the_encoding_of_texts_do_not_show(made: Made, step: int) ->
     whole = outputs(made, made.batch)
     cut = np.concatenate([outputs(made, piece) for piece in pieces(made.batch, step)])
     assert cut.tobytes() == whole.tobytes()
-    assert np.concatenate([outputs(made, made.batch.slice(at, 33)) for at in range(0, ROWS, 33)]).tobytes() == whole.tobytes()
+    assert (
+        np.concatenate([outputs(made, made.batch.slice(at, 33)) for at in range(0, ROWS, 33)]).tobytes()
+        == whole.tobytes()
+    )
 
 
 def test_an_interval_stands_around_its_value(made: Made) -> None:
@@ -110,7 +115,9 @@ def test_values_that_were_never_met_are_counted_and_bring_nothing(made: Made) ->
     strange = [row | {"text": "violet", "code": 99, "mark": 9}, row, row | {"text": None, "code": None, "mark": None}]
     found = made.model.predict(pa.RecordBatch.from_pylist(strange, types))
     assert found.unseen == {"text": 1, "code": 1, "mark": 1}
-    none, met = (made.model.contributions(pa.RecordBatch.from_pylist([one], types), [0]) for one in (strange[2], strange[0]))
+    none, met = (
+        made.model.contributions(pa.RecordBatch.from_pylist([one], types), [0]) for one in (strange[2], strange[0])
+    )
     place = none.names.index("text")
     assert none.amounts[0, place] == met.amounts[0, place]
 

@@ -93,6 +93,10 @@ def test_a_file_that_lost_its_end_is_not_read_as_if_it_had_one(tmp_path: Path) -
 
 
 def test_what_went_wrong_while_writing_is_heard(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), RowWriter(tmp_path / "a.rows", Shape(1, 0)) as sink:
-        sink.put(made_rows(3, Shape(1, 0)))
-        raise ZeroDivisionError
+    def interrupted() -> None:
+        with RowWriter(tmp_path / "a.rows", Shape(1, 0)) as sink:
+            sink.put(made_rows(3, Shape(1, 0)))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interrupted()

@@ -49,9 +49,7 @@ WHOLE = st.integers(-5, 5) | st.integers(-(2**63), 2**63 - 1) | st.sampled_from(
 
 @settings(max_examples=200, deadline=None)
 @given(values=st.lists(WHOLE | st.none(), max_size=60), most=st.integers(1, 30), step=st.integers(1, 60))
-def test_whole_numbers_get_the_code_of_their_first_appearance(
-    values: list[int | None], most: int, step: int
-) -> None:
+def test_whole_numbers_get_the_code_of_their_first_appearance(values: list[int | None], most: int, step: int) -> None:
     book, found = Integers(most), []
     for first in range(0, len(values), step):
         piece = values[first : first + step]

@@ -91,7 +91,9 @@ def table(rows: int = ROWS, seed: int = 0) -> pa.Table:
             "key": pa.array([f"S{one:06d}" for one in rng.permutation(rows)]),
             "size": pa.array([None if out else float(one) for out, one in zip(gone[0], size, strict=True)]),
             "code": pa.array([None if out else int(one) for out, one in zip(gone[1], code, strict=True)]),
-            "text": pa.array([None if out else "ré,d green;x blue".split()[one] for out, one in zip(gone[2], text, strict=True)]),
+            "text": pa.array(
+                [None if out else ("ré,d", "green;x", "blue")[one] for out, one in zip(gone[2], text, strict=True)]
+            ),
             "truth": pa.array(rng.random(rows) < 0.5),
             "day": pa.array(day),
             "y": pa.array(np.array(["low", "mid", "top"])[label]),
@@ -152,11 +154,6 @@ def test_neither_blocks_nor_workers_nor_the_engine_show(
     study, made = fit(found, tmp_path)
     assert rows_of(study.store).tobytes() == reference.rows
     assert same(reference, study, made)
-
-
-def test_workers_that_are_processes_do_not_show(plain: Path, reference: Reference, tmp_path: Path) -> None:
-    found = read(tmp_path, [plain], engine="threads", workers=4, block_bytes=500)
-    assert rows_of(found.store).tobytes() == reference.rows
 
 
 @pytest.mark.parametrize("kind", ["gzip", "parquet", "parquet of one row", "semicolons", "two files", "json lines"])
@@ -349,8 +346,8 @@ def test_a_class_that_is_only_held_out_is_an_error_of_every_row_and_never_learne
     fewer = read(tmp_path, [write_rows(tmp_path / "c.csv", ["id", "x", "y"], without)], ["id"])
     _, refit = fit(again, tmp_path, epochs=3, refit=True)
     _, clean = fit(fewer, tmp_path, epochs=3, refit=True)
-    bias = [arrays(one)["weights"][0] for one in (refit, clean)]
-    np.testing.assert_allclose(bias[0], bias[1], atol=0.1)
+    ours, theirs = (arrays(one)["weights"] for one in (refit, clean))
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
 
 
 def arrays(made: Fit) -> dict[str, Any]:
@@ -360,7 +357,7 @@ def arrays(made: Fit) -> dict[str, Any]:
 
 
 def test_a_refit_changes_the_weights_and_no_figure(plain: Path, reference: Reference, tmp_path: Path) -> None:
-    study, made = fit(read(tmp_path, [plain]), tmp_path, refit=True)
+    _, made = fit(read(tmp_path, [plain]), tmp_path, refit=True)
     assert made.metrics == reference.fit.metrics
     assert made.baseline == reference.fit.baseline
     assert made.files[WEIGHTS] != reference.fit.files[WEIGHTS]
@@ -400,7 +397,8 @@ def test_a_very_small_table_is_learned_or_refused_in_words(tmp_path: Path, rows:
     try:
         study, made = fit(found, tmp_path, task="regression" if target == "number" else "auto")
     except ContractError as refused:
-        assert refused.hint
+        if "too few for an honest figure" not in refused.message:
+            raise
         return
     assert study.holdout.rows + study.rows == rows
     assert np.isfinite([value for value in made.metrics.values() if isinstance(value, float)]).all()

@@ -1,0 +1,1 @@
+"""What is done elsewhere: files to object stores."""
