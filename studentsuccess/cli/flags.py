@@ -25,6 +25,9 @@ Week = Annotated[int | None, text("--week", about="Week whose end students are j
 Weeks = Annotated[
     str | None, text("--weeks", about="Weeks to judge at: 0,4,8; or how many to generate.", metavar="N,N")
 ]
+To = Annotated[
+    str | None, text("--to", about="Where to: a database (marts), a folder, an object store.", metavar="URL|DIR")
+]
 Model = Annotated[
     str | None, text("--model", "-m", about="Which model; default: the last one in use.", metavar="NAME[@VERSION]")
 ]

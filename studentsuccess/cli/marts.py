@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from studentsuccess.cli import flags
 from studentsuccess.cli.frame import Frame, command
 from studentsuccess.cli.groups import running
 from studentsuccess.cli.output import Table
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
     from studentsuccess.tasks.marts_publish import CheckResult, PublishPlan, PublishResult, TableState
 
 BARE = "build"
-To = Annotated[
-    str | None,
-    typer.Option(
-        "--to",
-        help="postgresql://HOST/DATABASE, sqlite:///FILE or a folder; default: DATABASE_URL.",
-        metavar="URL|DIR",
-        show_default=False,
-    ),
-]
 Schema = Annotated[
     str | None,
     typer.Option("--schema", help="Schema in the database; default: mart.", metavar="NAME", show_default=False),
@@ -56,7 +48,7 @@ def register(app: typer.Typer) -> None:
             _show_build(frame, task.run(made, frame.reporter()))
 
     @command(group, "publish", changes=True, group="marts", epilog="Example: ss marts publish --to sqlite:///bi.db")
-    def publish(frame: Frame, to: To = None, schema: Schema = None) -> None:
+    def publish(frame: Frame, to: flags.To = None, schema: Schema = None) -> None:
         """Copy the marts to a database or a folder, all at once."""
         context = _context(frame, schema)
         from studentsuccess.tasks import marts_publish as task
@@ -71,7 +63,7 @@ def register(app: typer.Typer) -> None:
             _show_publish(frame, task.run(made, frame.reporter()))
 
     @command(group, "check", group="marts", epilog="Example: ss marts check --to sqlite:///bi.db -f json")
-    def check(frame: Frame, to: To = None, schema: Schema = None) -> None:
+    def check(frame: Frame, to: flags.To = None, schema: Schema = None) -> None:
         """Count what was published, and hold it against the marts here."""
         context = _context(frame, schema)
         from studentsuccess.tasks import marts_publish as task

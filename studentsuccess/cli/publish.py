@@ -6,23 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from studentsuccess.cli.flags import text
+from studentsuccess.cli import flags
 from studentsuccess.cli.frame import Frame, command
 from studentsuccess.cli.output import Table
 
 if TYPE_CHECKING:
     from studentsuccess.tasks.publish import PublishPlan, PublishResult
 
-Place = Annotated[
-    str | None,
-    text("--to", about="A folder, s3://BUCKET/PREFIX or az://CONTAINER/PREFIX.", metavar="DIR|URL"),
-]
 Personal = Annotated[bool, typer.Option("--include-personal", help="Also what may name students.")]
 
 
 def register(app: typer.Typer) -> None:
     @command(app, "publish", changes=True, epilog="Example: ss publish --to s3://my-artifacts/prod --dry-run")
-    def publish(frame: Frame, to: Place = None, include_personal: Personal = False) -> None:
+    def publish(frame: Frame, to: flags.To = None, include_personal: Personal = False) -> None:
         """Copy pages, figures and marts to a folder or an object store."""
         configuration = frame.configuration({"publish.include_personal": include_personal or None})
         from studentsuccess.tasks import publish as task

@@ -90,10 +90,10 @@ def _told(frame: Frame, done: Done) -> None:
 def _show(frame: Frame, made: RunPlan, result: RunResult) -> None:
     from studentsuccess.tasks.run import document
 
-    rows = [(one.step, one.words, f"{one.seconds:.1f} s") for one in result.steps]
+    rows = [(one.step, one.words) for one in result.steps]
     # On a terminal each step has had its line already, when it ended.
     if frame.output.quiet or frame.output.shape is not Shape.AUTO or not is_terminal(sys.stdout):
-        frame.output.result(document(made, result), Table(("step", "what", "time"), rows))
+        frame.output.result(document(made, result), Table(("step", "what"), rows))
     for note in result.notes:
         frame.output.warn(note)
     if result.truth:

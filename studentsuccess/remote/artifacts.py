@@ -98,7 +98,7 @@ def gather(workspace: Workspace, rules: Rules, engine: Engine) -> Gathered:
     """Look at every file, and read those that are to leave."""
     chosen: list[str] = []
     left_out: list[LeftOut] = []
-    for path, why in _every_file(workspace):
+    for path, why in sorted(_every_file(workspace)):
         reason = why or _reason(path, rules)
         if reason:
             left_out.append(LeftOut(path, reason))
@@ -125,8 +125,8 @@ def _every_file(workspace: Workspace) -> Iterator[tuple[str, str]]:
             continue
         for here, folders, names in os.walk(top):
             links = [one for one in folders if not _is_itself(workspace, Path(here, one))]
-            folders[:] = sorted(one for one in folders if one not in links and not one.startswith("."))
-            for name in sorted([*names, *links]):
+            folders[:] = [one for one in folders if one not in links and not one.startswith(".")]
+            for name in [*names, *links]:
                 path = Path(here, name)
                 if not name.startswith(".") and _name(workspace, path) != MANIFEST:
                     yield _name(workspace, path), _fault(workspace, path)

@@ -148,6 +148,16 @@ _REFUSED = {
     "InvalidAuthenticationInfo": "the key is wrong",
     "NoAuthenticationInformation": "it asks for a key, and there is none",
 }
+_TROUBLE = {
+    "INTERNAL_FAILURE",
+    "SERVICE_UNAVAILABLE",
+    "SLOW_DOWN",
+    "THROTTLING",
+    "500",
+    "503",
+    "InternalError",
+    "ServerBusy",
+}
 _ELSEWHERE = {"301", "307", "PERMANENT_REDIRECT", "AUTHORIZATION_HEADER_MALFORMED"}
 _NETWORK = (
     (r"Could not resolve", "its address is not known"),
@@ -168,6 +178,8 @@ def _said(store: Cloud, text: str) -> SsError:
         return no_access(f"{store.shown}: {_REFUSED[code]}", store.words.keys)
     if code in _ELSEWHERE:
         return no_access(f"{store.shown}: the bucket is in another region", "name it: `--set publish.s3_region=REGION`")
+    if code in _TROUBLE:
+        return no_access(f"{store.shown}: the server has trouble of its own ({code})", _AGAIN)
     if re.search(r"AuthenticationException|[Cc]redential", text):
         return no_access(f"{store.shown}: nobody is logged in", store.words.keys)
     for pattern, meaning in _NETWORK:

@@ -145,6 +145,8 @@ def _source(context: Context) -> Source:
         rows, registry = table_rows(connection), standing_models(connection)
         lines = [json.loads(one.ledger_line) for one in stored_runs(connection)]
     changes = [line["run_id"] for line in lines if line["command"] not in _CHANGE_NOTHING]
+    if not changes:
+        return Source(program, (), None)
     used = [one for name in registry.names if (one := registry.production(name))]
     models = [
         {"name": one.name, "version": one.version, "algorithm": one.algorithm, "manifest_sha256": one.manifest_sha256}

@@ -76,5 +76,5 @@ def test_no_line_is_too_long_for_a_terminal() -> None:
 
 
 def test_it_ends_with_one_line_feed() -> None:
-    assert render_template().endswith('"\n')
+    assert render_template().endswith("\n")
     assert not render_template().endswith("\n\n")
