@@ -15,7 +15,7 @@ from studentsuccess.core.writer import OrderedWriter
 
 Rows = npt.NDArray[np.void]
 Positions = npt.NDArray[np.int64]
-SCAN_ROWS = 1 << 16
+SCAN_ROWS = 1 << 15
 # A row that is out (a repeat that was dropped, one id with two contents) keeps its place and has this target.
 GONE = np.inf
 
