@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -184,15 +184,14 @@ def guarded(frame: Frame, body: Callable[[], None]) -> None:
     except (KeyboardInterrupt, typer.Exit, Terminated):
         raise
     except OSError as problem:
-        if debug:
-            out.trace(problem)
-        output.error(_storage(problem))
-        raise typer.Exit(int(ExitCode.STORAGE)) from None
+        _end_by_storage(problem, output)
     except MemoryError:
         hint = "lower `budget.batch_rows`, or give more with `--set budget.memory=2GB`"
         output.error(SsError("there is not enough memory", hint))
         raise typer.Exit(int(ExitCode.FAILED)) from None
     except Exception as problem:
+        if isinstance(problem.__cause__, OSError):  # a thread that writes for others reports it so
+            _end_by_storage(problem.__cause__, output)
         if debug:
             out.trace(problem)
         output.error(_defect(problem))
@@ -205,6 +204,13 @@ class Terminated(BaseException):
 
 class PipeClosed(BaseException):
     """Whoever read our stdout has enough. Not an OSError, which click would turn into exit 1."""
+
+
+def _end_by_storage(problem: OSError, output: out.Output) -> NoReturn:
+    if os.environ.get("SS_DEBUG") == "1":
+        out.trace(problem)
+    output.error(_storage(problem))
+    raise typer.Exit(int(ExitCode.STORAGE)) from None
 
 
 def _storage(problem: OSError) -> SsError:

@@ -242,7 +242,7 @@ def recorded(context: Context, run_id: str, started: datetime, command: str = CO
 def _code(problem: BaseException) -> int:
     if isinstance(problem, KeyboardInterrupt):
         return int(ExitCode.INTERRUPTED)
-    if isinstance(problem, OSError):
+    if isinstance(problem, OSError) or isinstance(problem.__cause__, OSError):
         return int(ExitCode.STORAGE)
     return int(ExitCode.FAILED if isinstance(problem, Exception) else ExitCode.TERMINATED)
 

@@ -489,3 +489,22 @@ def test_with_nothing_to_resume_it_says_so_and_trains(cli: Any, learn: Path) -> 
     told = document(cli(*LEARN, "--resume", "-f", "json"))
     assert any("nothing to resume" in note for note in told["notes"])
     assert weights(learn.parent)
+
+
+@pytest.mark.posix
+def test_rows_that_the_disk_refuses_end_it_in_words(workspace: Path, clean_env: dict[str, str]) -> None:
+    lines = ["a,b,y", *(f"{at},{at * 7 % 1000},{'yes' if at % 3 else 'no'}" for at in range(20_000))]
+    (workspace / "many.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    call = [sys.executable, "-m", "studentsuccess", "train", "local", "--data", "many.csv", "--target", "y", "-q"]
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 200; exec "$@"', "-", *call],
+        cwd=workspace,
+        env=clean_env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 6, done.stderr
+    assert "defect" not in done.stderr
+    assert done.stdout == ""
+    assert not (workspace / "models" / "y").exists()
