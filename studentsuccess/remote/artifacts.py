@@ -155,7 +155,7 @@ def _artifact(workspace: Workspace, path: str) -> Artifact | None:
     with opened(workspace, path) as source:
         if source is None:
             return None
-        for chunk in chunks(source):
+        for chunk in chunks(source.read):
             size += len(chunk)
             sha256.update(chunk)
             md5.update(chunk)

@@ -7,10 +7,13 @@ error's code; the text itself is never shown, because it may repeat a key's name
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from functools import partial
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote, urlsplit
 
 import pyarrow as pa
@@ -20,6 +23,7 @@ from studentsuccess.config.credentials import AzureStorageKey
 from studentsuccess.errors import SsError, UsageError
 from studentsuccess.remote.stores import MOST_READ, Stored, chunks, digest_of, no_access
 
+Result = TypeVar("Result")
 # How often Amazon's client tries; Azure's has the same number built in.
 ATTEMPTS = 3
 _AGAIN = "run it again: what has arrived is not sent twice"
@@ -51,12 +55,13 @@ AZURE = Words(
 
 @dataclass(frozen=True)
 class Cloud:
-    """A prefix in a bucket or a container."""
+    """A prefix in a bucket or a container. `patience` is for clients that know no end of waiting."""
 
     words: Words
     filesystem: Any = field(repr=False)
     container: str
     prefix: str
+    patience: float | None = None
 
     @property
     def shown(self) -> str:
@@ -74,55 +79,71 @@ class Cloud:
 
     def admit(self) -> None:
         """A look at one folder: it needs the address, the keys and the bucket, and its answers tell them apart."""
-        with self._told():
-            if self.words is AZURE and self.filesystem.get_file_info(self.container).type is fs.FileType.NotFound:
+        if self.words is AZURE:
+            found = self._call(lambda: self.filesystem.get_file_info(self.container))
+            if found.type is fs.FileType.NotFound:
                 raise _no_container(self.words, self.container)
-            try:
-                self.filesystem.get_file_info(fs.FileSelector(self._key("outputs")))
-            except FileNotFoundError:
-                return
+        with suppress(FileNotFoundError):
+            self._call(lambda: self.filesystem.get_file_info(fs.FileSelector(self._key("outputs"))))
 
     def stat(self, name: str) -> Stored | None:
-        with self._told():
-            try:
-                with self.filesystem.open_input_file(self._key(name)) as there:
-                    tag = there.metadata().get(b"ETag") or there.metadata().get("ETag") or b""
-                    return Stored(there.size(), tag.decode().strip('"'))
-            except FileNotFoundError:
+        with self._open(name) as there:
+            if there is None:
                 return None
+            told = self._call(there.metadata)
+            return Stored(there.size(), (told.get("ETag") or told.get(b"ETag") or b"").decode().strip('"'))
 
     def read(self, name: str) -> bytes | None:
-        with self._told():
-            try:
-                with self.filesystem.open_input_file(self._key(name)) as there:
-                    return bytes(there.read()) if there.size() <= MOST_READ else None
-            except FileNotFoundError:
-                return None
+        with self._open(name) as there:
+            return bytes(self._call(there.read)) if there is not None and there.size() <= MOST_READ else None
 
     def digest(self, name: str) -> str | None:
-        with self._told():
-            try:
-                with self.filesystem.open_input_stream(self._key(name)) as there:
-                    return digest_of(there)
-            except FileNotFoundError:
-                return None
+        with self._open(name) as there:
+            return None if there is None else digest_of(lambda size: self._call(lambda: there.read(size)))
 
     def put(self, name: str, source: BinaryIO, media_type: str) -> None:
-        """Reading our own file is kept out of `_told`: a disk's refusal is not the store's."""
-        with self._told():
-            sink = self.filesystem.open_output_stream(self._key(name), metadata={"Content-Type": media_type})
-        for chunk in chunks(source):
-            with self._told():
-                sink.write(chunk)
-        with self._told():
-            sink.close()
+        """Reading our own file is no call: a disk's refusal is not the store's."""
+        key, told = self._key(name), {"Content-Type": media_type}
+        sink = self._call(lambda: self.filesystem.open_output_stream(key, metadata=told))
+        for chunk in chunks(source.read):
+            self._call(partial(sink.write, chunk))
+        self._call(sink.close)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _open(self, name: str) -> Iterator[Any]:
+        """What stands there, to be read or asked; nothing where there is none."""
         try:
-            yield
+            there = self._call(lambda: self.filesystem.open_input_file(self._key(name)))
+        except FileNotFoundError:
+            yield None
+            return
+        with there:
+            yield there
+
+    def _call(self, work: Callable[[], Result]) -> Result:
+        try:
+            return work() if self.patience is None else _within(self.patience, work)
+        except FileNotFoundError:
+            raise
         except (OSError, pa.ArrowException) as problem:
             raise _said(self, str(problem)) from problem
+
+
+def _within(seconds: float, work: Callable[[], Result]) -> Result:
+    """What a call gives, if it gives anything in time. A thread that hangs in a client is left to the process's end."""
+    answer: Future[Result] = Future()
+
+    def answered() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as problem:
+            answer.set_exception(problem)
+
+    threading.Thread(target=answered, name="ss-store", daemon=True).start()
+    try:
+        return answer.result(seconds)
+    except TimeoutError:
+        raise OSError("timed out") from None
 
 
 def _no_container(words: Words, name: str) -> SsError:
@@ -203,7 +224,7 @@ def s3(bucket: str, prefix: str, region: str | None, endpoint: str | None, timeo
     return Cloud(S3, filesystem, bucket, prefix)
 
 
-def azure(container: str, prefix: str, account_url: str, key: AzureStorageKey) -> Cloud:
+def azure(container: str, prefix: str, account_url: str, key: AzureStorageKey, timeout: float) -> Cloud:
     """With a key or a token that is set, else as whoever is logged in."""
     try:
         from pyarrow.fs import AzureFileSystem
@@ -213,7 +234,7 @@ def azure(container: str, prefix: str, account_url: str, key: AzureStorageKey) -
         ) from None
     account, places = _account(account_url)
     filesystem = AzureFileSystem(account, account_key=key.key, sas_token=key.token, **places)
-    return Cloud(AZURE, filesystem, container, prefix)
+    return Cloud(AZURE, filesystem, container, prefix, timeout * ATTEMPTS)
 
 
 def _account(url: str) -> tuple[str, dict[str, str]]:

@@ -75,7 +75,8 @@ def _azure(container: str, prefix: str, settings: PublishSettings) -> Store:
             "nobody said which storage account the container is in",
             f"set it: `--set {key}=https://ACCOUNT.blob.core.windows.net`",
         )
-    return azure(name, folder, _address(settings.azure_account_url, key), azure_storage_key())
+    url = _address(settings.azure_account_url, key)
+    return azure(name, folder, url, azure_storage_key(), settings.timeout_seconds)
 
 
 def _address(text: str, key: str) -> str:

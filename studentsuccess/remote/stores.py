@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +61,13 @@ def no_access(message: str, hint: str) -> SsError:
     return SsError(message, hint, ExitCode.ACCESS)
 
 
-def chunks(source: BinaryIO) -> Iterator[bytes]:
-    return iter(lambda: source.read(CHUNK), b"")
+def chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    return iter(lambda: read(CHUNK), b"")
 
 
-def digest_of(source: BinaryIO) -> str:
+def digest_of(read: Callable[[int], bytes]) -> str:
     found = hashlib.sha256()
-    for chunk in chunks(source):
+    for chunk in chunks(read):
         found.update(chunk)
     return found.hexdigest()
 
@@ -110,7 +110,7 @@ class Folder:
         with storage_errors(target):
             self._make_folders(target.parent)
             with atomic_writer(target, f"publish-{os.getpid()}") as sink:
-                for chunk in chunks(source):
+                for chunk in chunks(source.read):
                     sink.write(chunk)
 
     @contextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import oulad
+import risk
 import score
 import startup
 import table
@@ -27,9 +28,9 @@ from report import Section, note
 from report import table as rendered
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = ("startup", "table", "oulad", "train", "score", "uci")
-REPEATS = {"startup": 15, "table": 3, "oulad": 3, "train": 3, "score": 3, "uci": 5}
-QUICK_REPEATS = {"startup": 5, "table": 1, "oulad": 1, "train": 1, "score": 1, "uci": 1}
+SECTIONS = ("startup", "table", "oulad", "train", "score", "uci", "risk")
+REPEATS = {"startup": 15, "table": 3, "oulad": 3, "train": 3, "score": 3, "uci": 5, "risk": 3}
+QUICK_REPEATS = {"startup": 5, "table": 1, "oulad": 1, "train": 1, "score": 1, "uci": 1, "risk": 1}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,6 +94,7 @@ def _runners(asked: argparse.Namespace) -> dict[str, Callable[[], Section]]:
         "train": lambda: train.measure_train(data, rows, repeats["train"], asked.full),
         "score": lambda: score.measure_score(data, rows, repeats["score"], asked.full),
         "uci": lambda: uci.measure_uci(oulad.real_data(), data, repeats["uci"], asked.quick),
+        "risk": lambda: risk.measure_risk(oulad.real_data(), data, repeats["risk"], asked.quick),
     }
 
 

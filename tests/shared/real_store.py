@@ -209,7 +209,7 @@ class Front:
     """Stands before a server and passes on, unless a test's rule says otherwise.
 
     A rule sees the method, the key and how many requests of the method came so far (this one counts), and answers
-    None (pass it on), "drop" (close the line), "503", or "flip" (change a byte of the body).
+    None (pass it on), "drop" (close the line), a status such as "503", or "flip" (change a byte of the body).
     """
 
     port: int
@@ -235,55 +235,8 @@ class Front:
 @contextmanager
 def front(server: S3Server) -> Iterator[Front]:
     """A front while the block runs; at its end it is gone, and whoever calls finds nobody."""
-    before: Front
-
-    class Passing(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _pass(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            key = self.path.partition("?")[0]
-            answer = before.rule(self.command, key, before.number(self.command, key))
-            self.close_connection = True
-            if answer == "drop":
-                return
-            if answer == "503":
-                self.send_response(503)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            if answer == "flip" and body:
-                middle = body.index(b"\r\n") + 2 if b"\r\n" in body[:32] else 0
-                body = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
-            self._forward(body)
-
-        def _forward(self, body: bytes) -> None:
-            to = http.client.HTTPConnection("127.0.0.1", before.behind)
-            headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
-            to.request(self.command, self.path, body, headers | {"Connection": "close"})
-            got = to.getresponse()
-            content = got.read()
-            self.send_response(got.status)
-            for name, value in got.getheaders():
-                if name.lower() not in ("transfer-encoding", "connection", "date", "server"):
-                    self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-            to.close()
-
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass  # noqa: N815 - the standard library's names
-
-        def log_message(self, *_words: object) -> None:
-            """Say nothing."""
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_words: object) -> None:
-            """A client that was killed is what some tests are about."""
-
-    listening = Quiet(("127.0.0.1", 0), Passing)
-    before = Front(listening.server_address[1], server.port)
+    listening = _Listening(("127.0.0.1", 0), _Passing)
+    before = listening.front = Front(listening.server_address[1], server.port)
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -292,3 +245,64 @@ def front(server: S3Server) -> Iterator[Front]:
         listening.shutdown()
         listening.server_close()
         thread.join()
+
+
+class _Listening(ThreadingHTTPServer):
+    daemon_threads = True
+    front: Front
+
+    def handle_error(self, *_words: object) -> None:
+        """A client that was killed is what some tests are about."""
+
+
+class _Passing(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _pass(self) -> None:
+        before: Front = self.server.front  # type: ignore[attr-defined]
+        body, key = self._body(), self.path.partition("?")[0]
+        answer = before.rule(self.command, key, before.number(self.command, key))
+        self.close_connection = True
+        if answer and answer.isdecimal():
+            self.send_response(int(answer))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif answer != "drop":
+            self._forward(_flipped(body) if answer == "flip" else body, before.behind)
+
+    def _body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            """Lines that follow the last chunk."""
+        return body
+
+    def _forward(self, body: bytes, port: int) -> None:
+        to = http.client.HTTPConnection("127.0.0.1", port)
+        apart = ("expect", "transfer-encoding", "content-length", "connection")
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in apart}
+        to.request(self.command, self.path, body, headers | {"Connection": "close"})
+        got = to.getresponse()
+        content = got.read()
+        self.send_response(got.status)
+        for name, value in got.getheaders():
+            if name.lower() not in ("transfer-encoding", "connection", "date", "server"):
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+        to.close()
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass  # noqa: N815 - the standard library's names
+
+    def log_message(self, *_words: object) -> None:
+        """Say nothing."""
+
+
+def _flipped(body: bytes) -> bytes:
+    """One bit of the content changed; a body may come as chunks with their sizes before them."""
+    at = body.index(b"\r\n") + 2 if b"\r\n" in body[:32] else 0
+    return body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
