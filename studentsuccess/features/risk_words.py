@@ -50,7 +50,6 @@ WORDS: dict[str, Words] = {
     "content_4_log": Words("recent clicks in course material", log=True),
     "kinds": Words("kinds of material used"),
     "trend_own": Words("activity against the own past", "activity against the own past: {value:+.1f} (log scale)"),
-    "due": Words("assignments due so far", actionable=False),
     "missed": Words("missed assignments"),
     "submitted_share": Words(
         "share of due assignments handed in", "handed in {value:.0%} of the assignments that were due"

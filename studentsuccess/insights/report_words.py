@@ -39,7 +39,6 @@ ABOUT = {
     "content_4_log": "Use of course material in the last four weeks",
     "kinds": "How many kinds of material they use",
     "trend_own": "Activity against their own past",
-    "due": "How many assignments were due",
     "missed": "Missed assignments",
     "submitted_share": "Share of the due assignments handed in",
     "weight_share": "Share of the due assignments handed in, by weight",

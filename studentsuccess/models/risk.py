@@ -252,7 +252,7 @@ def pack(models: Sequence[WeekModel]) -> tuple[dict[str, npt.NDArray[Any]], dict
                 "bias": model.logistic.bias,
                 "weight": model.weight,
                 "calibration": asdict(model.calibration),
-                "parts": [[part.feature, part.level] for part in model.inputs.parts],
+                "parts": [[part.feature, part.level, part.typical] for part in model.inputs.parts],
             }
         )
     return arrays, texts, facts
@@ -266,7 +266,7 @@ def unpack(arrays: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str], fac
         parts = [np.asarray(arrays[f"{week}.{name}"]) for name in ("mean", "spread", "values", "absent")]
         found[week] = WeekModel(
             week,
-            Inputs(tuple(Part(feature, level) for feature, level in one["parts"])),
+            Inputs(tuple(Part(*part) for part in one["parts"])),
             Logistic(parts[0], parts[1], parts[2], parts[3], float(one["bias"])),
             Trees.of(texts[f"week_{week:02d}.lightgbm.txt"]),
             float(one["weight"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -29,10 +29,15 @@ LEAST_ROWS = 20
 
 @dataclass(frozen=True)
 class Part:
-    """One column of the matrix: whose feature it is, and which value of a category it stands for."""
+    """One column of the matrix: whose feature, which value of a category it stands for, and what is typical of it.
+
+    The typical value stands where nothing could be known yet (NaN in a table), so that such a row is neither suspected
+    nor cleared. A value that others have and this row has not is null in a table, and NaN in the matrix.
+    """
 
     feature: str
     level: str | None = None
+    typical: float = 0.0
 
     @property
     def name(self) -> str:
@@ -53,14 +58,19 @@ class Inputs:
         """Rows x columns; missing is NaN, and a value that training never met is none of the categories."""
         found = np.full((table.num_rows, len(self.parts)), np.nan)
         for place, part in enumerate(self.parts):
-            found[:, place] = _column(table.column(part.feature), part)
+            column = table.column(part.feature)
+            found[:, place] = np.where(_is_open(column), part.typical, _column(column, part))
         return found
 
 
 def learn(table: pa.Table, features: Sequence[str]) -> Inputs:
     """The columns that the training rows ask for; what is constant or empty in them is left out."""
-    parts = [part for feature in features for part in _parts(feature, table.column(feature))]
-    return Inputs(tuple(part for part in parts if _varies(_column(table.column(part.feature), part))))
+    found = []
+    for part in (part for feature in features for part in _parts(feature, table.column(feature))):
+        values = _column(table.column(part.feature), part)
+        if _varies(values):
+            found.append(replace(part, typical=float(np.nanmean(values))))
+    return Inputs(tuple(found))
 
 
 def _parts(feature: str, column: pa.ChunkedArray) -> list[Part]:
@@ -73,6 +83,13 @@ def _parts(feature: str, column: pa.ChunkedArray) -> list[Part]:
 
 def _is_text(column: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
+def _is_open(column: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    """Where nothing could be known yet."""
+    if not pa.types.is_floating(column.type):
+        return np.zeros(len(column), bool)
+    return np.asarray(pc.fill_null(pc.is_nan(column), False).to_numpy(), bool)
 
 
 def ordered(feature: str, column: pa.ChunkedArray) -> Floats | None:

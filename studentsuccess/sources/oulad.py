@@ -79,7 +79,7 @@ class _Lander:
             return None
         self._land(WEEKLY_CLICKS if self._files.weekly else CLICKS, rules)
         if self._files.weekly:
-            self.notes.append("studentVle is a weekly sum: each week's clicks stand on its first day, without a kind")
+            self.notes.append("studentVle is a weekly sum: each week's clicks stand on its last day, without a kind")
         elif not self._files.has(VLE):
             self.notes.append("vle is missing: the kinds of activity are unknown")
         return self.landed[-1]

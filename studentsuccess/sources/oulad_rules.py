@@ -167,7 +167,8 @@ ACTIVITY = pa.schema(
 class ClickRules:
     """studentVle in its final shape: enrolment by number, day, kind of activity, clicks.
 
-    Repeated rows are meant: the same page opened twice on a day. They are never dropped.
+    Repeated rows are meant: the same page opened twice on a day. They are never dropped. A week's sum stands on the
+    last day of the week, because it is not known before.
     """
 
     enrolments: EnrolmentIndex
@@ -195,7 +196,7 @@ class ClickRules:
         day = batch.column(when)
         shaped = [
             enrolment,
-            pc.cast(pc.multiply(day, 7) if self.weekly else day, pa.int32()),
+            pc.cast(pc.add(pc.multiply(day, 7), 6) if self.weekly else day, pa.int32()),
             kinds,
             pc.cast(batch.column("sum_click"), pa.int32()),
         ]

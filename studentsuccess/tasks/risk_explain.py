@@ -120,7 +120,7 @@ def _document(made: RiskExplainPlan) -> dict[str, Any]:
     scoring, context = made.scoring, made.scoring.context
     with connect(context.workspace, context.limits, read_only=True) as connection:
         features.prepare(connection, context.settings.marts.start_days)
-        table = features.week(connection, made.week, context.settings.risk.marking_lag_days)
+        table = features.week(connection, made.week, scoring.lag)
     mine = table.filter(pc.is_in(table["term"], pa.array(scoring.term)))
     names, effects, _ = scoring.models[made.week].reasons(mine)
     centred = effects - effects.mean(0)

@@ -51,7 +51,7 @@ def _changed(made: RiskScorePlan, term: str, before: Mapping[tuple[str, int], pa
     with beside(context.workspace, context.limits) as connection:
         features.another_world(connection, term, known)
         for week in made.weeks:
-            features.another_future(connection, week, term, context.settings.risk.marking_lag_days)
+            features.another_future(connection, week, term, made.lag)
             features.prepare(connection, known)
             found.append(_differing(before[term, week], _bits(made, connection, term, week)))
     return found
@@ -66,7 +66,7 @@ def _differing(before: pa.Table, after: pa.Table) -> int:
 
 def _bits(made: RiskScorePlan, connection: Connection, term: str, number: int) -> pa.Table:
     """Predictions by enrolment."""
-    table = features.week(connection, number, made.context.settings.risk.marking_lag_days)
+    table = features.week(connection, number, made.lag)
     mine = table.filter(pc.equal(table["term"], term))
     found = made.models[number].probability(mine)
     return pa.table({"enrollment_id": mine["enrollment_id"], "probability": found}).sort_by("enrollment_id")

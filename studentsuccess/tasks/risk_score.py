@@ -61,6 +61,11 @@ class RiskScorePlan:
     done: str | None
 
     @property
+    def lag(self) -> int:
+        """Days until a mark is known, as the model learned it: another lag would be another feature."""
+        return int(self.manifest.settings["marking_lag_days"])
+
+    @property
     def weeks(self) -> tuple[int, ...]:
         """Those that the data has reached the end of (give or take a quiet day), and the first in any case."""
         every = sorted(self.models)
@@ -114,7 +119,7 @@ def key_of(made: RiskScorePlan) -> str:
         "program": __version__,
         "model": made.entry.manifest_sha256,
         "data": made.data.sha256,
-        "lag": made.context.settings.risk.marking_lag_days,
+        "lag": made.lag,
         "term_starts": made.context.settings.marts.term_starts,
     }
     return text_digest(canonical(facts))
@@ -165,6 +170,12 @@ def _result(
 
 def _notes(made: RiskScorePlan) -> list[str]:
     notes = []
+    wanted = made.context.settings.risk.marking_lag_days
+    if wanted != made.lag:
+        notes.append(
+            f"{made.entry.label} learned with a marking lag of {made.lag} days, so it is scored with that, not with"
+            f" {wanted}: `ss train local --algorithm risk` learns it anew"
+        )
     if made.manifest.extra.get("split_students"):
         notes.append(
             "only one term: half of its students taught the model, and only the other half counts as predicted"
@@ -180,12 +191,11 @@ def _notes(made: RiskScorePlan) -> list[str]:
 def predict(connection: Connection, made: RiskScorePlan, run_id: str, reporter: Reporter) -> Scored:
     """All predictions of the term being scored; reasons for the newest week."""
     features.prepare(connection, made.context.settings.marts.start_days)
-    lag = made.context.settings.risk.marking_lag_days
     predictions, populations, reasons = [], [], []
     step = reporter.step("scoring", len(made.weeks), unit="weeks")
     try:
         for number in made.weeks:
-            table = features.week(connection, number, lag)
+            table = features.week(connection, number, made.lag)
             mine = table.filter(pc.is_in(table["term"], pa.array(made.term)))
             predictions.append(_predicted(made, number, mine, run_id))
             populations.append(features.population(connection, number, made.term))

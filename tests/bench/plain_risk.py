@@ -18,12 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 CLIP = 4.0
 ORDERED = ("education", "deprivation", "age_band")
 NAMED = ("course_id", "gender", "region", "disability")
 FIGURES = ("auc", "ap", "brier", "ece")
 # ECE over as many bins of equal width.
 BINS = 15
+DRAWS = 100
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Compared:
     ours: dict[str, float]
     blend: dict[str, float]
     formula: dict[str, float]
+    ece_gap: tuple[float, float]  # how much worse calibrated ours is, at least and at most: 95 of 100 draws of students
 
 
 def compare(workspace: Path, weeks: Sequence[int], train: Sequence[str], test: Sequence[str]) -> Iterator[Compared]:
@@ -50,7 +53,8 @@ def compare(workspace: Path, weeks: Sequence[int], train: Sequence[str], test: S
         names = list(features.columns(table, demographics=True))
         ours = fit_week(teaching, week, names, 42).probability(judged)
         found = (ours, blend(teaching, judged, names), formula(judged))
-        yield Compared(week, len(truth), float(truth.mean()), *(figures(truth, one) for one in found))
+        gap = ece_gap(truth, found[0], found[1], judged["student_id"].to_pylist())
+        yield Compared(week, len(truth), float(truth.mean()), *(figures(truth, one) for one in found), gap)
 
 
 def tables(workspace: Path, weeks: Sequence[int]) -> list[pa.Table]:
@@ -128,15 +132,30 @@ def _rank(values: Floats) -> Floats:
     return np.asarray(np.searchsorted(np.sort(values), values) / max(len(values), 1))
 
 
-def figures(truth: npt.NDArray[np.bool_], probability: Floats) -> dict[str, float]:
+def ece_gap(truth: Flags, ours: Floats, theirs: Floats, students: Sequence[str]) -> tuple[float, float]:
+    """The calibration error has no noise of its own to compare with, so students are drawn again and again."""
+    numbers = np.unique(np.array(students), return_inverse=True)[1]
+    draw, count, gaps = np.random.default_rng(0), int(numbers.max()) + 1, []
+    for _ in range(DRAWS):
+        weight = np.bincount(draw.integers(0, count, count), minlength=count)[numbers].astype(float)
+        gaps.append(ece(truth, ours, weight) - ece(truth, theirs, weight))
+    low, high = np.quantile(gaps, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def ece(truth: Flags, probability: Floats, weight: Floats) -> float:
+    """Mean distance of promise and outcome over bins of equal width."""
+    place = np.minimum((probability * BINS).astype(int), BINS - 1)
+    return float(np.abs(np.bincount(place, weight * (probability - truth), BINS)).sum() / weight.sum())
+
+
+def figures(truth: Flags, probability: Floats) -> dict[str, float]:
     """By scikit-learn, and the calibration error by hand."""
     from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-    place = np.minimum((probability * BINS).astype(int), BINS - 1)
-    gaps = [abs(float((probability[place == one] - truth[place == one]).sum())) for one in range(BINS)]
     return {
         "auc": float(roc_auc_score(truth, probability)),
         "ap": float(average_precision_score(truth, probability)),
         "brier": float(brier_score_loss(truth, probability)),
-        "ece": sum(gaps) / len(truth),
+        "ece": ece(truth, probability, np.ones(len(truth))),
     }

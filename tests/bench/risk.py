@@ -92,9 +92,10 @@ def _judge(section: Section, one: Compared, term: str) -> None:
         ours, theirs = one.ours[figure], one.blend[figure]
         worse = theirs - ours if figure in ("auc", "ap") else ours - theirs
         told = f"{ours:.4f}, blend {theirs:.4f}, formula {one.formula[figure]:.4f}"
-        section.rows.append(
-            Row(f"{name}: {figure}", told, f"at most {NOISE:g} worse", OK if worse <= NOISE else MISSED, ours)
-        )
+        asked = f"at most {NOISE:g} worse"
+        if figure == "ece":  # it moves by more than that when other students are drawn
+            worse, asked = one.ece_gap[0], f"{asked}, beyond chance ({one.ece_gap[0]:+.4f} to {one.ece_gap[1]:+.4f})"
+        section.rows.append(Row(f"{name}: {figure}", told, asked, OK if worse <= NOISE else MISSED, ours))
     if one.week <= SUSPICIOUS_WEEK:
         good = one.ours["auc"] <= SUSPICIOUS
         section.rows.append(

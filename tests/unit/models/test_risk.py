@@ -250,3 +250,25 @@ def test_texts_with_an_order_are_one_column_and_names_one_each() -> None:
     assert values is not None
     assert values[:2].tolist() == [0, 3]
     assert ordered("region", table["region"]) is None
+
+
+def test_what_could_not_be_known_yet_speaks_neither_for_nor_against_and_what_is_absent_does(model: WeekModel) -> None:
+    row = {name: drawn(1, 77)[name].to_pylist()[0] for name in FEATURES}
+    asked = pa.table({name: pa.array([value] * 3, drawn(1, 77)[name].type) for name, value in row.items()})
+    place = FEATURES.index("marks")
+    typical = next(part.typical for part in model.inputs.parts if part.feature == "marks")
+    asked = asked.set_column(place, "marks", pa.array([float("nan"), typical, None]))
+    matrix = model.inputs.matrix(asked)
+    assert np.array_equal(matrix[0], matrix[1], equal_nan=True)
+    assert np.isnan(matrix[2][model.inputs.owners.index("marks")])
+    names, effects, _ = model.reasons(asked)
+    line = model.logistic.terms(matrix)[:, model.inputs.owners.index("marks")]
+    assert abs(line[0]) < 1e-9, "the mean of the training rows moves nothing"
+    assert names.index("marks") >= 0
+    assert effects[2, names.index("marks")] != effects[0, names.index("marks")]
+
+
+def test_the_typical_value_is_the_mean_of_the_training_rows_that_have_one() -> None:
+    table = pa.table({"marks": pa.array([10.0, None, 30.0, float("nan")] * 5)})
+    (part,) = learn(table, ["marks"]).parts
+    assert part.typical == 20.0

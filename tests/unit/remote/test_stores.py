@@ -333,7 +333,8 @@ def test_a_folder_is_meant_from_where_one_stands_and_in_settings_from_the_worksp
     ("to", "settings"),
     [
         (f"s3://KEY:{SECRET}@bucket/a", {}),
-        (f"az://container/a?sig={SECRET}", {}),
+        (f"az://container/a?sig={SECRET}", {"azure_account_url": "https://me.blob.core.windows.net"}),
+        (f"s3://bucket/a#{SECRET}", {}),
         (f"https://{SECRET}@host/a", {}),
         (f"s3://{SECRET}/a", {}),
         ("s3://", {}),

@@ -260,7 +260,7 @@ def test_clicks_without_sites_have_no_kind(lander: Lander) -> None:
     assert any(note.startswith("vle is missing") for note in landed.notes)
 
 
-def test_weekly_sums_stand_on_the_first_day_of_their_week(lander: Lander) -> None:
+def test_weekly_sums_stand_on_the_last_day_of_their_week_for_they_are_not_known_before(lander: Lander) -> None:
     tables = export()
     tables["studentVle"] = [
         {**RUN, "id_student": "12", "week": week, "sum_click": clicks}
@@ -268,9 +268,9 @@ def test_weekly_sums_stand_on_the_first_day_of_their_week(lander: Lander) -> Non
     ]
     landed = lander(tables)
     assert [(row["enrolment"], row["day"], row["clicks"]) for row in _clicks(landed)] == [
-        (1, -7, 3),
-        (1, 0, 9),
-        (1, 28, 1),
+        (1, -1, 3),
+        (1, 6, 9),
+        (1, 34, 1),
     ]
     assert any("weekly sum" in note for note in landed.notes)
 

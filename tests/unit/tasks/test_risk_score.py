@@ -126,11 +126,11 @@ def test_a_new_load_makes_the_old_scoring_old_and_a_new_one_replaces_it_whole(mi
     assert (run, student) not in {(row["course_run_id"], row["student_id"]) for row in lines(mine)}
 
 
-def test_another_marking_lag_or_other_term_days_are_another_scoring_and_another_explanation(mine: Path) -> None:
+def test_other_term_days_are_another_scoring_and_another_explanation(mine: Path) -> None:
     explain(mine)
-    for settings in ({"risk__marking_lag_days": 14}, {"marts__term_starts": ("2014J=2014-09-01",)}):
-        assert not risk_score.plan(None, context(mine, **settings)).done
-        assert not risk_explain.plan(None, context(mine, **settings)).done
+    settings = {"marts__term_starts": ("2014J=2014-09-01",)}
+    assert not risk_score.plan(None, context(mine, **settings)).done
+    assert not risk_explain.plan(None, context(mine, **settings)).done
     assert risk_explain.plan(None, context(mine)).done
 
 
@@ -232,3 +232,11 @@ def test_an_unknown_student_is_refused_without_a_word_about_others(mine: Path) -
         risk_explain.student(known[:-1] + "x", context(mine))
     everyone = {one for (one,) in rows(mine, "SELECT DISTINCT student_id FROM core.enrollment")}
     assert not any(one in refused.value.message + refused.value.hint for one in everyone)
+
+
+def test_a_model_is_scored_with_the_marking_lag_that_it_learned_with(mine: Path) -> None:
+    before = bits(mine)
+    again = score(mine, risk__marking_lag_days=14)
+    assert again.already_scored
+    assert any("marking lag of 0 days" in note for note in again.notes)
+    assert bits(mine) == before
