@@ -32,7 +32,7 @@ _CLASS_FIGURES = (
     ("macro_precision", "precision, mean of classes", True),
     ("macro_recall", "recall, mean of classes", True),
     ("log_loss", "log-loss", False),
-    ("brier", "Brier score (0 to 2)", False),
+    ("brier", "Brier score", False),
     ("ece", "calibration error", False),
 )
 _VALUE_FIGURES = (

@@ -147,9 +147,9 @@ class ClassMetrics:
         """The figures as the manifest keeps them.
 
         Averages are scikit-learn's: a class counts when it occurs or is predicted, and 0 / 0 is 0. All unknown labels
-        are one class more. `brier` is the mean over rows of the squares summed over all classes (0 to 2; for two
-        classes it is twice the usual figure), `ece` weighs 15 equal bins of the top probability. `confusion` has a row
-        more than the classes where there were unknown labels.
+        are one class more. `brier` is the mean over rows of the squares summed over all classes (0 to 2), for two
+        classes half of that, which is what everybody means by it; `ece` weighs 15 equal bins of the top probability.
+        `confusion` has a row more than the classes where there were unknown labels.
         """
         rows = int(self.confusion.sum())
         if not rows:
@@ -165,7 +165,7 @@ class ClassMetrics:
             "accuracy": hits / rows,
             **_averages(self.confusion, table),
             "log_loss": max(self.losses.mean, 0.0),
-            "brier": max(self.distance / rows, 0.0),
+            "brier": max(self.distance / rows, 0.0) / (2 if len(self.classes) == 2 else 1),
             "ece": self.top.error(),
             "intervals": intervals,
             "classes": {label: _row(table[place]) for place, label in enumerate(self.classes)},
