@@ -65,7 +65,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Students:
-    """Who is to be placed. `fields` has every column of the file (courses are in `enrolled_courses`, codes of Courses)."""
+    """Who is to be placed; `fields` has every column of the file, and `enrolled_courses` in it codes of Courses."""
 
     ids: tuple[str, ...]
     names: tuple[str, ...]
@@ -243,7 +243,7 @@ class Obstacle:
     fixes: tuple[Fix, ...] = ()
 
 
-class Infeasible(Exception):
+class Infeasible(Exception):  # noqa: N818 - a finding, not a failure
     """There is no solution, and these are the reasons."""
 
     def __init__(self, obstacles: tuple[Obstacle, ...]) -> None:
