@@ -12,8 +12,8 @@ import pytest
 from browser import NAMES, Browser, browsing
 from made_facts import course, made_facts, made_setting, made_trial
 
+from studentsuccess.core.page_html import html
 from studentsuccess.insights.report import compose
-from studentsuccess.insights.report_html import html
 from studentsuccess.insights.report_setting import Recovery
 from studentsuccess.warehouse.report import Published
 
