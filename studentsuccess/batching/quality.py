@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from studentsuccess.batching.instance import Floats, Grouping, Instance, Ints, Placement, Texts
-from studentsuccess.batching.quality_ceilings import ceilings
-from studentsuccess.batching.quality_courses import pairwise_jaccard, pairwise_ochiai, silhouettes
+from studentsuccess.batching.quality_ceilings import ceilings, coherence_ceiling
+from studentsuccess.batching.quality_courses import likeness, pairwise_jaccard, pairwise_ochiai, silhouettes
 from studentsuccess.batching.quality_rules import Kept, kept
 from studentsuccess.batching.sections import sections_of
 
@@ -58,6 +58,14 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class People:
+    """For each student how alike the courses of the others in their batch are, and of their best partners."""
+
+    likeness: Floats
+    reach: Floats
+
+
+@dataclass(frozen=True)
 class Violations:
     """A rule, and in how many batches it is not kept."""
 
@@ -73,6 +81,7 @@ class Quality:
     measures: Mapping[str, Measure]
     violations: tuple[Violations, ...]
     figures: Figures
+    people: People
     balance_by_program: Mapping[str, float]
 
     @property
@@ -94,12 +103,15 @@ def assess(instance: Instance, grouping: Grouping, placement: Placement, thresho
     rules = kept(instance, grouping, placement)
     figures = _figures(instance, grouping, rules)
     values = _values(instance, grouping, placement, figures, rules)
-    most = ceilings(instance, grouping, placement)
+    courses = instance.students.lists("enrolled_courses")
+    coherence = coherence_ceiling(courses, grouping, instance.sizes.least)
+    most = ceilings(coherence, instance, grouping, placement)
     assert all(value <= most[name] + SLACK for name, value in values.items()), "a ceiling is no ceiling"
     return Quality(
         {name: Measure(value, most[name], thresholds.get(name)) for name, value in values.items()},
         tuple(Violations(one.rule.code, one.rule.hard, one.broken) for one in rules),
         figures,
+        People(likeness(courses, grouping.batch, grouping.count), coherence.reach),
         _balance_by_program(instance, grouping, figures.size),
     )
 

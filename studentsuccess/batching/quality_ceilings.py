@@ -6,6 +6,7 @@ All of them take the cells as given, since hard rules make them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -19,17 +20,25 @@ BLOCK = 4_000_000
 MOST_COURSES = 1_000
 
 
-def ceilings(instance: Instance, grouping: Grouping, placement: Placement) -> dict[str, float]:
+@dataclass(frozen=True)
+class Coherence:
+    """The most that academic coherence can be, and for each student how alike their best partners are."""
+
+    ceiling: float
+    reach: Floats
+
+
+def ceilings(coherence: Coherence, instance: Instance, grouping: Grouping, placement: Placement) -> dict[str, float]:
     """For every measure of `quality`."""
-    coherence = coherence_ceiling(instance.students.lists("enrolled_courses"), grouping, instance.sizes.least)
+    silhouette = silhouette_ceiling(coherence.ceiling, instance.sizes.least)
     return {
-        "academic_coherence": coherence,
-        "jaccard_coherence": coherence,  # |A and B| / |A or B| is never above |A and B| / sqrt(|A| |B|)
+        "academic_coherence": coherence.ceiling,
+        "jaccard_coherence": coherence.ceiling,  # |A and B| / |A or B| is never above |A and B| / sqrt(|A| |B|)
         "section_fill": 1.0,
         "resource_utilization": placement.best_utilisation,
         "constraint_satisfaction": 1.0,
-        "silhouette": silhouette_ceiling(coherence, instance.sizes.least),
-        "silhouette_siblings": silhouette_ceiling(coherence, instance.sizes.least),
+        "silhouette": silhouette,
+        "silhouette_siblings": silhouette,
         "size_balance": balance_ceiling(_cell_sizes(grouping), instance.sizes),
     }
 
@@ -38,6 +47,8 @@ def _members(grouping: Grouping) -> Iterator[Ints]:
     """The students of each cell."""
     cell = grouping.cell[grouping.batch]
     order = np.argsort(cell, kind="stable")
+    if not len(order):
+        return
     yield from np.split(order, np.flatnonzero(np.diff(cell[order])) + 1)
 
 
@@ -45,31 +56,31 @@ def _cell_sizes(grouping: Grouping) -> Ints:
     return np.bincount(grouping.cell[grouping.batch], minlength=len(grouping.cell_keys))
 
 
-def coherence_ceiling(courses: Lists, grouping: Grouping, least: int) -> float:
+def coherence_ceiling(courses: Lists, grouping: Grouping, least: int) -> Coherence:
     """The smaller of two for each cell: nobody does better than with their own best partners, and k batches hold no
     more than the k largest eigenvalues of the cosines (Ky Fan)."""
-    if not len(grouping.batch):
-        return 0.0
-    found = 0.0
+    found, reach = 0.0, np.zeros(len(grouping.batch))
     for rows in _members(grouping):
         table, taken = course_table(courses, rows)
         table /= np.sqrt(np.maximum(taken, 1))[:, None]
         most = min(least, len(rows))
-        found += min(_by_partners(table, most), _by_eigenvalues(table, taken, most))
-    return found / len(grouping.batch)
+        reach[rows] = _by_partners(table, most)
+        found += min(float(reach[rows].sum()), _by_eigenvalues(table, taken, most))
+    return Coherence(found / max(len(reach), 1), reach)
 
 
-def _by_partners(table: Floats, least: int) -> float:
-    """Sum over all of the mean of their least - 1 best cosines: more partners can only lower it."""
+def _by_partners(table: Floats, least: int) -> Floats:
+    """For each student the mean of their least - 1 best cosines: more partners can only lower it."""
     rows, partners = len(table), least - 1
+    found = np.zeros(rows)
     if not partners:
-        return 0.0
-    found, step = 0.0, max(1, BLOCK // rows)
+        return found
+    step = max(1, BLOCK // rows)
     for at in range(0, rows, step):
         alike = table[at : at + step] @ table.T
         alike[np.arange(len(alike)), np.arange(at, at + len(alike))] = -1.0
         best = np.partition(alike, rows - partners, axis=1)[:, rows - partners :]
-        found += float(best.sum()) / partners
+        found[at : at + step] = best.mean(axis=1)
     return found
 
 

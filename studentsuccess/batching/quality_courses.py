@@ -13,20 +13,24 @@ BLOCK = 4_000_000
 
 
 def pairwise_ochiai(courses: Lists, batch: Codes, count: int) -> Floats:
-    """Mean of |A and B| / sqrt(|A| |B|) over the pairs of each batch; 0 without a pair.
+    """Mean of |A and B| / sqrt(|A| |B|) over the pairs of each batch; 0 without a pair."""
+    size = np.bincount(batch, minlength=count)
+    alike = likeness(courses, batch, count)
+    mean: Floats = np.bincount(batch, alike, count) / np.maximum(size, 1)
+    return mean
 
-    With unit vectors u that is (|sum of u|^2 - sum of |u|^2) / (n (n - 1)).
-    """
+
+def likeness(courses: Lists, batch: Codes, count: int) -> Floats:
+    """For each student the mean over the others of their batch: u (sum of u - u) / (n - 1)."""
     size = np.bincount(batch, minlength=count)
     taken = np.diff(courses.start)
     of = np.repeat(np.arange(len(batch)), taken)
+    weight = 1.0 / np.sqrt(taken[of])
     many = max(len(courses.labels), 1)
-    found, at = np.unique(batch[of].astype(np.int64) * many + courses.items, return_inverse=True)
-    sums = np.bincount(at, 1.0 / np.sqrt(taken[of]), len(found))
-    square = np.bincount(found // many, sums**2, count)
-    own = np.bincount(batch, taken > 0, count)
-    mean: Floats = (square - own) / np.maximum(size * (size - 1), 1)
-    return mean
+    at = np.unique(batch[of].astype(np.int64) * many + courses.items, return_inverse=True)[1]
+    whole = np.bincount(of, weight * np.bincount(at, weight)[at], len(batch)) if len(of) else np.zeros(len(batch))
+    alone: Floats = (whole - (taken > 0)) / np.maximum(size[batch] - 1, 1)
+    return alone
 
 
 def pairwise_jaccard(courses: Lists, batch: Codes, count: int) -> Floats:
