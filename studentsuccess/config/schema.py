@@ -393,7 +393,7 @@ class BatchSettings(Section):
     )
     max_iterations: int = _setting(100, "Most rounds of improvement; usual are 10 to 1,000.", ge=1, le=1_000_000)
     convergence: float = _setting(
-        0.001, "Gain of a round below which no other follows; usual are 0.000001 to 0.001.", ge=0, lt=1
+        0.001, "Gain of a round below which no other follows; usual are 0.000001 to 0.001.", gt=0, lt=1
     )
     performance: bool = _setting(False, "Whether time counts more than the last bit of quality.")
     time_limit: float | None = _setting(

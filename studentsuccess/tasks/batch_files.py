@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.atomic import atomic_write_text
 from studentsuccess.core.locks import Owner, is_gone, this_process
 from studentsuccess.core.sinks import RowFormat, encode_rows, open_rows
 from studentsuccess.warehouse.commit import StagedFile
 from studentsuccess.warehouse.recovery import storage_errors
-from studentsuccess.warehouse.staging import RUN_ID
+from studentsuccess.warehouse.staging import RUN_ID, is_promised
 
 TABLES = ("student_batches", "batch_student_membership", "batch_course_enrollment", "batch_resource_assignment")
 QUALITY, IMPOSSIBLE, LOGS = "quality.json", "infeasible.json", "logs"
@@ -27,8 +28,8 @@ ROWS = 1 << 15
 
 
 @contextmanager
-def beside(target: Path, run_id: str) -> Iterator[Path]:
-    """An empty folder on the target's disk, gone when the block ends."""
+def beside(target: Path, workspace: Workspace, run_id: str) -> Iterator[Path]:
+    """An empty folder on the target's disk. It is gone when the block ends, unless a COMMIT has promised its files."""
     folder = target.with_name(f".{target.name}.{run_id}.part")
     with storage_errors(folder):
         folder.mkdir(parents=True)
@@ -36,7 +37,8 @@ def beside(target: Path, run_id: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not is_promised(workspace, run_id):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def clear_leftovers(target: Path) -> None:

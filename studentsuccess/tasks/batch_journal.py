@@ -1,16 +1,17 @@
-"""The stages of a batching run: what each of them took, for the ledger, the log beside the results and whoever watches."""
+"""The stages of a batching run and what each took: for the ledger, the log beside the results, and whoever watches."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from studentsuccess.core.counts import Counts
 from studentsuccess.core.digest import canonical
 from studentsuccess.core.reporter import Reporter, phase
+from studentsuccess.errors import SsError
 from studentsuccess.tasks.context import Context
 from studentsuccess.warehouse.stages import Stage, record_stages
 
@@ -37,10 +38,11 @@ class Journal:
     stages: list[Stage] = field(default_factory=list)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[dict[str, Counts]]:
-        """A stage while it runs; what it puts into the book is counted in its line."""
+    def stage(self, name: str, *, shown: bool = True) -> Iterator[dict[str, Counts]]:
+        """A stage while it runs; what it puts into the book is counted in its line. Some show themselves."""
         started, book = datetime.now(UTC), dict[str, Counts]()
-        with phase(self.reporter, f"{STAGES.index(name) + 1}/{len(STAGES)} {WORDS[name]}"):
+        words = f"{STAGES.index(name) + 1}/{len(STAGES)} {WORDS[name]}"
+        with phase(self.reporter, words) if shown else nullcontext():
             yield book
         self.ended(Stage(self.run_id, name, started, datetime.now(UTC), book))
 
@@ -49,11 +51,21 @@ class Journal:
             counts.check(f"{stage.name}, {name}")
         self.stages.append(stage)
 
-    def record(self, context: Context, command: str) -> None:
-        """The lines of the ledger: before that of the whole run, and also where that fails."""
+    def record(self, context: Context, command: str, wait: float) -> None:
+        """The lines of the ledger, which come before that of the whole run."""
         if self.stages:
             digest = context.configuration.digest
-            record_stages(context.workspace, context.limits, command, self.stages, digest, context.wait)
+            record_stages(context.workspace, context.limits, command, self.stages, digest, wait)
+
+    @contextmanager
+    def recorded_on_failure(self, context: Context, command: str) -> Iterator[None]:
+        """What had ended has its lines too where the rest fails; that never hides the failure itself."""
+        try:
+            yield
+        except BaseException:
+            with suppress(SsError):
+                self.record(context, command, 0.0)
+            raise
 
     def log(self) -> str:
         """As JSON lines: when each stage began, how long it took, what went through it. No id and no name is in it."""
