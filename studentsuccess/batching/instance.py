@@ -201,6 +201,7 @@ class Grouping:
     random: float
     notes: tuple[str, ...] = ()
     cells: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)  # key: (J, bound, random)
+    moved: int | None = None  # students not in the batch that took over from theirs, where there was a former grouping
 
     @property
     def count(self) -> int:
