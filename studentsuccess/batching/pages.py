@@ -56,11 +56,10 @@ def _quality(facts: Facts) -> Section:
         for name, one in measures.items()
     )
     grid = Grid("Measures", ("measure", "value", "at most here", "wanted", "verdict"), rows)
-    out_of_reach = [NAMES[name] for name, one in measures.items() if one.verdict == UNATTAINABLE]
-    told = f"{', '.join(out_of_reach)}: no solution of this term could reach what is wanted. " if out_of_reach else ""
     words = (
-        f"{told}“At most here” is proved for this term; it may be a little more than what is possible. All figures were"
-        " recomputed from the written files by a program of its own before they were put in their place."
+        "“At most here” is proved, for the seats with batches of these sizes, for the rest whatever the batches were."
+        " It may be a little more than what is possible. What is wanted and lies above it is not attainable."
+        " All figures were recomputed from the written files by another program before they were put in their place."
     )
     hued = [
         Bar(NAMES[name], max(one.value, 0.0), f"{_number(one.value)}, {VERDICTS[one.verdict]}", HUES[one.verdict])
@@ -151,14 +150,13 @@ def _rules(facts: Facts) -> Section:
     batches = len(facts.batches)
     rows = tuple(
         (one.code, one.words, "hard" if one.hard else f"wish, weight {one.weight:g}",
-         f"in {one.broken:,} of {batches:,}" if one.broken else "–")
+         f"in {one.broken:,} of {batches:,} batches" if one.broken else "–")
         for one in facts.rules
     )  # fmt: skip
     grid = Grid("Rules", ("rule", "says", "kind", "not kept"), rows, words=True)
     hard = facts.quality.hard_violations
-    first = (
-        say("Every hard rule is kept in every batch.") if not hard else say(Strong(f"{hard:,} hard rules are broken."))
-    )
+    kept = say("Every hard rule is kept in every batch.")
+    first = say(Strong(f"Batches in which a hard rule is broken: {hard:,}.")) if hard else kept
     return Section("rules", "What is not kept?", (Paragraph(first), grid))
 
 
@@ -170,7 +168,9 @@ def _hardest(facts: Facts) -> Section:
     rows = tuple(
         (one.student_id, one.batch, _number(one.likeness), _number(one.reach), one.why) for one in facts.hardest
     )
-    caption = _caption("Students who were hard to place", len(rows), facts.students)
+    caption = "Students who were hard to place"
+    if len(rows) < facts.students:
+        caption += f": {len(rows):,} of {facts.students:,}, all others have more in common with their batch"
     grid = Grid(caption, ("student_id", "batch", "in common", "could be", "why"), rows, words=True)
     return Section("hardest", "Who was hard to place, and why?", (Paragraph(say(words)), grid))
 
@@ -203,14 +203,16 @@ def _band(low: int, high: int) -> str:
 
 
 def _by_share(name: str, title: str, shares: Sequence[float]) -> Chart:
-    """Batches in ten bands from 0 to 1."""
-    labels = [f"{at / BANDS:.1f} – {(at + 1) / BANDS:.1f}" for at in range(BANDS)]
-    return _histogram(name, title, labels, [int(share * BANDS + 1e-9) for share in shares])
+    """Batches in bands of a tenth, from the lowest that is there to the highest."""
+    bands = [min(max(int(share * BANDS + 1e-9), 0), BANDS - 1) for share in shares]
+    low, high = min(bands, default=0), max(bands, default=BANDS - 1)
+    labels = [f"{at / BANDS:.1f} – {(at + 1) / BANDS:.1f}" for at in range(low, high + 1)]
+    return _histogram(name, title, labels, [band - low for band in bands])
 
 
 def _histogram(name: str, title: str, labels: Sequence[str], places: Sequence[int]) -> Chart:
-    """How many there are of each; what lies outside belongs to the nearest end."""
-    counts = Counter(min(max(place, 0), len(labels) - 1) for place in places)
+    """How many there are of each."""
+    counts = Counter(places)
     rows = [Bar(label, float(counts[at]), f"{counts[at]:,}") for at, label in enumerate(labels)]
     says = "; ".join(f"{row.label}: {row.told}" for row in rows if row.length) or "no batch"
     grid = Grid(title, ("from – to", "batches"), tuple((row.label, row.told) for row in rows))

@@ -127,15 +127,14 @@ def facts_of(solution: Solution, named: Named, quality: Quality, day: date, note
 def words_of(rule: Rule) -> str:
     """A rule as a sentence."""
     share = f"{1.0 if rule.threshold is None else rule.threshold:.0%}"
-    said = {
-        "no_mix": f"one `{rule.field}` in a batch",
-        "homogeneous": f"one `{rule.field}` for at least {share} of a batch",
-        "max_variance": f"`{rule.field}` varies in a batch at most {share} as much as in its cell",
-        "capacity_limit": f"no `{rule.field}` for more than {share} of a batch",
-    }
     if rule.kind == "capacity_limit" and rule.field == "size":
         return f"at most {share} of a room's seats taken"
-    return said[rule.kind]
+    return {
+        "no_mix": f"one {rule.field} in a batch",
+        "homogeneous": f"one {rule.field} for at least {share} of a batch",
+        "max_variance": f"{rule.field} varies in a batch at most {share} as much as in its cell",
+        "capacity_limit": f"no {rule.field} for more than {share} of a batch",
+    }[rule.kind]
 
 
 def _batches(solution: Solution, named: Named) -> list[BatchRow]:

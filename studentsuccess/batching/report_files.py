@@ -36,7 +36,9 @@ def _lines(facts: Facts) -> Iterator[str]:
     yield ""
     for rule in facts.rules:
         kind = "hard" if rule.hard else "wish"
-        yield f"{rule.code} ({kind}): " + (f"not kept in {rule.broken:,} batches" if rule.broken else "kept")
+        yield f"{rule.code} ({kind}): " + (
+            f"not kept in {rule.broken:,} of {len(facts.batches):,} batches" if rule.broken else "kept"
+        )
     for note in facts.notes:
         yield f"note: {note}"
 

@@ -44,6 +44,7 @@ def show_result(frame: Frame, done: BatchResult) -> None:
         "bound": done.bound,
         "random": done.random,
         "gap_closed": done.gap_closed,
+        "moved": done.moved,
         "hard_violations": done.hard_violations,
         "soft_violations": done.soft_violations,
         "measures": done.measures,
@@ -54,7 +55,8 @@ def show_result(frame: Frame, done: BatchResult) -> None:
     }
     frame.output.result(document, _measured(done.measures))
     for note in done.notes:
-        frame.output.note(note)
+        if note not in frame.output.warnings:
+            frame.output.note(note)
     if done.dead_letters:
         frame.output.warn(f"{rows_of(done.rejected)} rejected, none lost: {', '.join(done.dead_letters)}")
     if done.already_done:

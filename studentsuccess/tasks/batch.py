@@ -125,7 +125,8 @@ class BatchPlan:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What stands in the folder now. `measures` has value, ceiling, threshold and verdict by name."""
+    """What stands in the folder now. `measures` has value, ceiling, threshold and verdict by name; `moved` are students
+    who are not where last time's batches went, where those were given."""
 
     run_id: str
     students: int
@@ -134,6 +135,7 @@ class BatchResult:
     bound: float
     random: float
     gap_closed: float | None
+    moved: int | None
     hard_violations: int
     soft_violations: int
     measures: Mapping[str, Mapping[str, Any]]
@@ -250,7 +252,7 @@ def _solved(made: BatchPlan, read: Read, journal: Journal, kept: Unfinished) -> 
         made.request.day,
         batch.tenant_id or "",
         request_document(made.request, context, read, instance),
-        grouping.notes,
+        (*grouping.notes, *(one.text for one in read.warnings)),
     )
 
 
@@ -332,6 +334,7 @@ def _result(made: BatchPlan, said: Mapping[str, Any]) -> BatchResult:
         bound=said["bound"],
         random=said["random"],
         gap_closed=said["gap_closed"],
+        moved=said["moved"],
         hard_violations=said["hard_violations"],
         soft_violations=said["soft_violations"],
         measures=said["measures"],

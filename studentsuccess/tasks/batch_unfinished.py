@@ -6,7 +6,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +30,14 @@ class Unfinished:
         if found is None:
             return None
         arrays, facts, stage = found
-        cells = {key: (one[0], one[1], one[2]) for key, one in facts.pop("cells").items()}
-        keys, notes = tuple(facts.pop("cell_keys")), tuple(facts.pop("notes"))
-        return Grouping(arrays["batch"], arrays["cell"], keys, notes=notes, cells=cells, **facts), stage
+        facts["cells"] = {key: (one[0], one[1], one[2]) for key, one in facts["cells"].items()}
+        facts |= {name: tuple(facts[name]) for name in ("cell_keys", "notes")}
+        return Grouping(arrays["batch"], arrays["cell"], **facts), stage
 
     def keep_grouping(self, made: Grouping, stage: Stage) -> None:
-        facts = {
-            "cell_keys": made.cell_keys,
-            "objective": made.objective,
-            "bound": made.bound,
-            "random": made.random,
-            "notes": made.notes,
-            "cells": dict(made.cells),
-        }
-        self._keep("clustering", {"batch": made.batch, "cell": made.cell}, facts, stage)
+        arrays = ("batch", "cell")
+        facts = {one.name: getattr(made, one.name) for one in fields(made) if one.name not in arrays}
+        self._keep("clustering", {name: getattr(made, name) for name in arrays}, facts, stage)
 
     def placement(self) -> tuple[Placement, Stage] | None:
         found = self._load("rooms", ("room", "shift"))
@@ -65,7 +59,7 @@ class Unfinished:
         self.folder.mkdir(parents=True, exist_ok=True)
         temp = temp_path(self._path(name), stage.run_id)
         with temp.open("wb") as sink:
-            np.savez(sink, facts=np.array(json.dumps(facts)), stage=np.array(stage_text(stage)), **arrays)
+            np.savez(sink, facts=np.array(json.dumps(facts, default=dict)), stage=np.array(stage_text(stage)), **arrays)
         temp.replace(self._path(name))
 
     def _load(self, name: str, arrays: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any], Stage] | None:

@@ -81,6 +81,7 @@ def _document(found: Results, quality: Quality, run_id: str) -> dict[str, object
         "students": found.instance.students.count,
         "batches": grouping.count,
         **report_files.objective(grouping.objective, grouping.bound, grouping.random, grouping.gap_closed),
+        "moved": grouping.moved,
         "hard_violations": quality.hard_violations,
         "soft_violations": quality.soft_violations,
         "measures": report_files.measures(quality.measures),
