@@ -96,22 +96,22 @@ def _matching(texts: pa.Array, pattern: str) -> Flags:
 def read_list(text: str) -> tuple[str, ...] | None:
     """The items of one list, or None where it is none."""
     body = text.strip()
-    if body.startswith("[") and (found := _json(body)) is not None:
-        return found
+    if body.startswith("["):
+        try:
+            return _scalars(json.loads(body, parse_int=str, parse_float=str, parse_constant=str))
+        except (ValueError, RecursionError):
+            pass  # other quotes than JSON has, or none
     end = _ENDS.get(body[:1])
     if end is None:
         return _items(body, ";") if body[-1:] not in _ENDS.values() else None
     return _items(body[1:-1], ",") if len(body) > 1 and body.endswith(end) else None
 
 
-def _json(body: str) -> tuple[str, ...] | None:
-    try:
-        found = json.loads(body, parse_int=str, parse_float=str, parse_constant=str)
-    except (ValueError, RecursionError):
+def _scalars(found: list[object]) -> tuple[str, ...] | None:
+    """The items of a JSON list; what is neither text nor number is no item."""
+    if not all(item is None or isinstance(item, str) for item in found):
         return None
-    if not isinstance(found, list) or any(isinstance(item, (list, dict, bool)) for item in found):
-        return None
-    texts = [item.strip() for item in found if item is not None]
+    texts = [item.strip() for item in found if isinstance(item, str)]
     return tuple(item for item in texts if item)
 
 

@@ -52,6 +52,14 @@ def without(before: Lists, found: tuple[Circle, ...]) -> Lists:
     return Lists(start.astype(np.int64), before.items[kept], before.labels)
 
 
+def contained(keys: Ints, among: Ints) -> Flags:
+    """Which keys are among others that are sorted."""
+    if not len(among):
+        return np.zeros(len(keys), bool)
+    at = np.searchsorted(among, keys)
+    return np.asarray(among[np.minimum(at, len(among) - 1)] == keys)
+
+
 @dataclass(frozen=True)
 class Unmet:
     """Enrolments (rows and courses, one for each prerequisite that is not passed)."""
@@ -76,5 +84,5 @@ def unmet(enrolled: Lists, before: Lists, passed: Lists) -> Unmet:
     )
     width = max(len(before.labels), 1)
     done = owners(passed) * width + passed.items
-    missing = ~np.isin(students * width + needed, done)
+    missing = ~contained(students * width + needed, done)
     return Unmet(students[missing], courses[missing], needed[missing])

@@ -166,7 +166,7 @@ class Sheet:
         return tuple(found)
 
     def tell(self, findings: Findings, open_letters: OpenLetters | None) -> DeadLetters | None:
-        """Everything that is wrong here as findings with their lines; in `lenient` reading bad rows go to their file."""
+        """Everything that is wrong here as findings with their lines; in `lenient` reading bad rows go to a file."""
         rejected = any(counts.rejected for counts in self.counts())
         letters = open_letters(self.role.name) if open_letters and self.lenient and rejected else None
         if letters is not None:

@@ -27,7 +27,7 @@ from studentsuccess.core.names import nearest
 
 KEYS = tuple(field.name for field in PARAMETERS.fields if field.name != "tenant_id")
 MOST = {"threshold": 1.0, "weight": HEAVIEST}
-_TABLE = re.compile(r"^\s*\[\[\s*rule\s*\]\]", re.MULTILINE)
+_TABLE = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
 
 
 @dataclass(frozen=True)
