@@ -24,12 +24,20 @@ ACTIVE, ENROLLED, POOLED = "ACTIVE", "ENROLLED", "POOLED"
 
 @dataclass(frozen=True)
 class Solution:
-    """Who is with whom and where, and how good each batch is."""
+    """Who is with whom, and where and when they meet."""
 
     instance: Instance
     grouping: Grouping
     placement: Placement
-    figures: Figures
+
+    @property
+    def sizes(self) -> Ints:
+        return np.bincount(self.grouping.batch, minlength=self.grouping.count).astype(np.int64)
+
+    @property
+    def capacities(self) -> Ints:
+        """Seats of each batch's room."""
+        return self.instance.rooms.capacity[self.placement.room]
 
 
 @dataclass(frozen=True)
@@ -80,9 +88,8 @@ def _uuid(digest: hashlib._Hash, name: str) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def batch_rows(solution: Solution, named: Named) -> pa.Table:
+def batch_rows(solution: Solution, named: Named, figures: Figures) -> pa.Table:
     """student_batches.csv: a row a batch."""
-    figures = solution.figures
     return pa.table(
         {
             "batch_id": pa.array(named.ids, pa.string()),
@@ -92,7 +99,7 @@ def batch_rows(solution: Solution, named: Named) -> pa.Table:
             "size": figures.size,
             "coherence": figures.coherence,
             "program_consistency": figures.consistency,
-            "resource_efficiency": figures.size / _capacity(solution),
+            "resource_efficiency": figures.size / solution.capacities,
             "violations": figures.violations,
         }
     )
@@ -131,7 +138,7 @@ def enrolment_rows(solution: Solution, named: Named) -> pa.Table:
             "credit_hours": pa.array(courses.credits[found.course], pa.float64(), from_pandas=True),
             "enrollment_status": _coded((ENROLLED, POOLED), found.pooled),
             "expected_students": found.taking,
-            "capacity_utilization": found.taking / _capacity(solution)[found.batch],
+            "capacity_utilization": found.taking / solution.capacities[found.batch],
         }
     )
 
@@ -139,21 +146,16 @@ def enrolment_rows(solution: Solution, named: Named) -> pa.Table:
 def assignment_rows(solution: Solution, named: Named) -> pa.Table:
     """batch_resource_assignment.csv: a row a batch."""
     instance, placement = solution.instance, solution.placement
-    capacity = _capacity(solution)
     return pa.table(
         {
             "assignment_id": pa.array(_uuids("assignment", [(one,) for one in named.ids]), pa.string()),
             "batch_id": pa.array(named.ids, pa.string()),
             "room_id": _coded(instance.rooms.ids, placement.room),
             "shift_id": _coded(instance.shifts.ids, placement.shift),
-            "room_capacity": capacity,
-            "utilization": solution.figures.size / capacity,
+            "room_capacity": solution.capacities,
+            "utilization": solution.sizes / solution.capacities,
         }
     )
-
-
-def _capacity(solution: Solution) -> Ints:
-    return solution.instance.rooms.capacity[solution.placement.room]
 
 
 def _spread(labels: Sequence[str], codes: Ints | Codes) -> list[str]:

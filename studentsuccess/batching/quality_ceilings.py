@@ -61,7 +61,7 @@ def coherence_ceiling(courses: Lists, grouping: Grouping, least: int) -> Coheren
     more than the k largest eigenvalues of the cosines (Ky Fan)."""
     found, reach = 0.0, np.zeros(len(grouping.batch))
     for rows in _members(grouping):
-        table, taken = course_table(courses, rows)
+        table, taken, _ = course_table(courses, rows)
         table /= np.sqrt(np.maximum(taken, 1))[:, None]
         most = min(least, len(rows))
         reach[rows] = _by_partners(table, most)

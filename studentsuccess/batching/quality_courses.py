@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from studentsuccess.batching.instance import Codes, Floats, Grouping, Ints, List
 
 # Cells of the table of students and batches that are held at once.
 BLOCK = 4_000_000
+# Distances below it are a double's noise.
+SAME = 1e-12
 
 
 def pairwise_ochiai(courses: Lists, batch: Codes, count: int) -> Floats:
@@ -41,7 +44,8 @@ def pairwise_jaccard(courses: Lists, batch: Codes, count: int) -> Floats:
     for number, end in enumerate(ends):
         mine = members[ends[number - 1] if number else 0 : end]
         if len(mine) > 1:
-            found[number] = _jaccard(*course_table(courses, mine))
+            table, taken, _ = course_table(courses, mine)
+            found[number] = _jaccard(table, taken)
     return found
 
 
@@ -53,83 +57,97 @@ def _jaccard(table: Floats, taken: Ints) -> float:
     return float(share.sum() - np.trace(share)) / pairs
 
 
-def course_table(courses: Lists, rows: Ints) -> tuple[Floats, Ints]:
-    """Who of `rows` takes what, as ones and zeros over the courses that any of them takes; and how many."""
+def course_table(courses: Lists, rows: Ints) -> tuple[Floats, Ints, Ints]:
+    """Who of `rows` takes what, as ones and zeros over the courses that any of them takes; how many; which courses."""
     taken = courses.start[rows + 1] - courses.start[rows]
     of = np.repeat(np.arange(len(rows)), taken)
     skipped = np.repeat(courses.start[rows] - (np.cumsum(taken) - taken), taken)
     codes, column = np.unique(courses.items[np.arange(len(of)) + skipped], return_inverse=True)
     table = np.zeros((len(rows), len(codes)))
     table[of, column] = 1.0
-    return table, taken
+    return table, taken, codes
 
 
 def silhouettes(courses: Lists, grouping: Grouping) -> tuple[float, float]:
     """The mean silhouette by cosine to the means of batches: against other cells' batches, and against all others."""
-    if not len(grouping.batch):
-        return 0.0, 0.0
-    students, means = _unit_rows(courses), _means(courses, grouping)
-    sums = np.zeros(2)
-    rows_at_once = max(1, BLOCK // max(grouping.count, 1))
-    for rows in _blocks(grouping, rows_at_once):
-        sums += _silhouettes(students[rows], rows, means, grouping)
-    apart, siblings = sums / len(grouping.batch)
-    return float(apart), float(siblings)
-
-
-def _blocks(grouping: Grouping, most: int) -> list[Ints]:
-    """Students cell by cell, since those take the same courses."""
-    cell = grouping.cell[grouping.batch]
+    means, cell = _means(courses, grouping), grouping.cell[grouping.batch]
     order = np.argsort(cell, kind="stable")
-    ends = np.flatnonzero(np.diff(cell[order])) + 1
-    return [part[at : at + most] for part in np.split(order, ends) for at in range(0, len(part), most)]
-
-
-def _unit_rows(courses: Lists) -> Any:
-    from scipy.sparse import csr_array
-
-    taken = np.diff(courses.start)
-    weights = np.repeat(1.0 / np.sqrt(np.maximum(taken, 1)), taken)
-    return csr_array((weights, courses.items, courses.start), shape=(len(taken), max(len(courses.labels), 1)))
+    sums = np.zeros(2)
+    for rows in np.split(order, np.flatnonzero(np.diff(cell[order])) + 1) if len(order) else []:
+        sums += _silhouettes(_Cell(courses, grouping, means, rows))
+    apart, siblings = sums / max(len(order), 1)
+    return float(apart), float(siblings)
 
 
 def _means(courses: Lists, grouping: Grouping) -> Any:
     """The direction of each batch's mean, by columns."""
     from scipy.sparse import csr_array, diags_array
 
-    students = len(grouping.batch)
-    members = csr_array((np.ones(students), (grouping.batch, np.arange(students))), shape=(grouping.count, students))
-    sums = members @ _unit_rows(courses)
+    count, taken = len(grouping.batch), np.diff(courses.start)
+    weights = np.repeat(1.0 / np.sqrt(np.maximum(taken, 1)), taken)
+    students = csr_array((weights, courses.items, courses.start), shape=(count, max(len(courses.labels), 1)))
+    members = csr_array((np.ones(count), (grouping.batch, np.arange(count))), shape=(grouping.count, count))
+    sums = members @ students
     length = np.sqrt(np.asarray(sums.multiply(sums).sum(axis=1)).ravel())
     return (diags_array(1.0 / np.where(length > 0, length, 1.0)) @ sums).tocsc()
 
 
-def _silhouettes(students: Any, rows: Ints, means: Any, grouping: Grouping) -> Floats:
-    """The two sums over some students of one cell. Batches that share no course with any of them are all at 1."""
-    columns = np.unique(students.indices)
-    near = means[:, columns].tocsr()
-    batches = np.flatnonzero(np.diff(near.indptr))
-    alike = np.asarray((students[:, columns] @ near[batches].T).todense())
-    cell = grouping.cell[grouping.batch[rows[0]]]
-    kin, mine = grouping.cell[batches] == cell, batches[None, :] == grouping.batch[rows][:, None]
-    inside = np.where(mine, alike, 0.0).sum(axis=1)
-    strangers, siblings = grouping.cell != cell, grouping.cell == cell
-    outside = _nearest(alike[:, ~kin], int(strangers.sum()), len(rows))
-    among = _nearest(np.where(mine, -1.0, alike)[:, kin], int(siblings.sum()) - 1, len(rows), own=1)
-    return np.array([_score(inside, outside).sum(), _score(inside, np.fmax(outside, among)).sum()])
+class _Cell:
+    """The students of one cell as a table of the courses that any of them takes, and all means in these columns."""
+
+    def __init__(self, courses: Lists, grouping: Grouping, means: Any, rows: Ints) -> None:
+        self.table, taken, columns = course_table(courses, rows)
+        self.length = np.sqrt(np.maximum(taken, 1))
+        self.batch = grouping.batch[rows]
+        self.mine = grouping.cell == grouping.cell[self.batch[0]]
+        self.means = means[:, columns].tocsr()
+
+    def among(self) -> tuple[Floats, Floats]:
+        """The likeness of each student to their own batch, and to the nearest of its siblings."""
+        numbers = np.flatnonzero(self.mine)
+        near, own = self.means[numbers].toarray().T, np.searchsorted(numbers, self.batch)
+        inside, beside = np.zeros(len(self.table)), np.full(len(self.table), np.nan)
+        for at in _steps(len(self.table), len(numbers)):
+            alike = (self.table[at] @ near) / self.length[at, None]
+            who = np.arange(len(alike))
+            inside[at] = alike[who, own[at]]
+            if len(numbers) > 1:
+                alike[who, own[at]] = -1.0
+                beside[at] = alike.max(axis=1)
+        return inside, beside
+
+    def outside(self) -> Floats:
+        """The likeness of each student to the nearest batch of another cell, which depends on shared courses only."""
+        if self.mine.all():
+            return np.full(len(self.table), np.nan)
+        strangers = self.means[np.flatnonzero(~self.mine)]
+        shared = np.unique(strangers.indices)
+        if not len(shared):
+            return np.zeros(len(self.table))
+        kinds, kind = np.unique(self.table[:, shared], axis=0, return_inverse=True)
+        near = strangers[np.flatnonzero(np.diff(strangers.indptr))][:, shared].toarray().T
+        best = np.zeros(len(kinds))
+        for at in _steps(len(kinds), near.shape[1]):
+            best[at] = (kinds[at] @ near).max(axis=1, initial=0.0)
+        found: Floats = best[kind.ravel()] / self.length
+        return found
 
 
-def _nearest(alike: Floats, others: int, rows: int, own: int = 0) -> Floats:
-    """The likeness of the nearest of `others`, where those that are not in the table have none; NaN without others."""
-    if not others:
-        return np.full(rows, np.nan)
-    best: Floats = alike.max(axis=1, initial=-1.0)
-    return np.maximum(best, 0.0) if alike.shape[1] - own < others else best
+def _steps(rows: int, columns: int) -> Iterator[slice]:
+    """As many rows at once as the block allows."""
+    step = max(1, BLOCK // max(columns, 1))
+    return (slice(at, at + step) for at in range(0, rows, step))
 
 
-def _score(inside: Floats, outside: Floats) -> Floats:
-    """(b - a) / max(a, b) with distances 1 - likeness; 0 where there is nobody else, or no distance at all."""
-    a, b = 1.0 - inside, 1.0 - outside
+def _silhouettes(cell: _Cell) -> Floats:
+    """The sums over the students of a cell, without and with siblings."""
+    (inside, beside), outside = cell.among(), cell.outside()
+    return np.array([_score(inside, outside).sum(), _score(inside, np.fmax(outside, beside)).sum()])
+
+
+def _score(inside: Floats, other: Floats) -> Floats:
+    """(b - a) / max(a, b) with distances 1 - likeness; 0 where there is no other, or no distance at all."""
+    a, b = 1.0 - inside, 1.0 - other
     most = np.maximum(a, b)
-    found = np.divide(b - a, most, out=np.zeros_like(a), where=most > 0)
-    return np.where(np.isnan(outside), 0.0, found)
+    found = np.divide(b - a, most, out=np.zeros_like(a), where=most > SAME)
+    return np.where(np.isnan(other), 0.0, found)

@@ -10,7 +10,7 @@ import numpy as np
 
 from studentsuccess.batching.instance import Instance, Ints, Lists, Numbers, Rule, Texts
 from studentsuccess.batching.outputs import Named, Solution
-from studentsuccess.batching.quality import Quality
+from studentsuccess.batching.quality import Figures, Quality
 from studentsuccess.batching.sections import sections_of
 from studentsuccess.batching.vectors import field_of
 
@@ -113,7 +113,7 @@ def facts_of(solution: Solution, named: Named, quality: Quality, day: date, note
         grouping.gap_closed,
         (sizes.least, sizes.target, sizes.most),
         quality,
-        tuple(_batches(solution, named)),
+        tuple(_batches(solution, named, quality.figures)),
         tuple(_shifts(solution)),
         tuple(
             RuleKept(rule.code, words_of(rule), rule.hard, rule.weight, found.count)
@@ -137,8 +137,8 @@ def words_of(rule: Rule) -> str:
     }[rule.kind]
 
 
-def _batches(solution: Solution, named: Named) -> list[BatchRow]:
-    instance, placement, figures = solution.instance, solution.placement, solution.figures
+def _batches(solution: Solution, named: Named, figures: Figures) -> list[BatchRow]:
+    instance, placement = solution.instance, solution.placement
     count = solution.grouping.count
     sections = sections_of(instance, solution.grouping.batch, count)
     courses = np.bincount(sections.batch, minlength=count)
@@ -212,7 +212,7 @@ def _shifts(solution: Solution) -> list[ShiftUse]:
                 int(instance.rooms.open[:, at].sum()),
                 int(mine.sum()),
                 int(instance.rooms.capacity[placement.room[mine]].sum()),
-                int(solution.figures.size[mine].sum()),
+                int(solution.sizes[mine].sum()),
             )
         )
     return rows

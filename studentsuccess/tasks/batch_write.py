@@ -16,6 +16,7 @@ from studentsuccess.batching.outputs import Solution, names_of
 from studentsuccess.batching.pages import page
 from studentsuccess.batching.quality import Quality, assess
 from studentsuccess.batching.report_facts import Facts, facts_of
+from studentsuccess.core.counts import Counts
 from studentsuccess.core.page_html import html
 from studentsuccess.errors import SsError
 from studentsuccess.tasks.batch_files import LOGS, QUALITY, TABLES, as_json, write_table, write_text
@@ -49,23 +50,23 @@ class Written:
 
 def write_results(found: Results, term: Path, folder: Path, formats: Sequence[str], journal: Journal) -> Written:
     """Write everything into `folder`; what the checker finds in it that was said otherwise is a defect of ours."""
-    instance, grouping, placement = found.instance, found.grouping, found.placement
-    quality = assess(instance, grouping, placement, found.thresholds)
-    solution = Solution(instance, grouping, placement, quality.figures)
-    named = names_of(instance, grouping, found.tenant)
+    solution = Solution(found.instance, found.grouping, found.placement)
+    named = names_of(found.instance, found.grouping, found.tenant)
     tables: dict[str, pa.Table] = {}
+
+    def write(name: str, table: pa.Table, book: dict[str, Counts]) -> None:
+        tables[name], book[name] = table, all_kept(table.num_rows)
+        write_table(folder, name, table)
+
     with journal.stage("membership") as book:
-        tables[MEMBERS] = outputs.membership_rows(solution, named, found.day)
-        write_table(folder, MEMBERS, tables[MEMBERS])
-        book[MEMBERS] = all_kept(tables[MEMBERS].num_rows)
+        write(MEMBERS, outputs.membership_rows(solution, named, found.day), book)
     with journal.stage("enrolment") as book:
-        tables[ENROLMENTS] = outputs.enrolment_rows(solution, named)
-        tables[BATCHES], tables[ROOMS] = outputs.batch_rows(solution, named), outputs.assignment_rows(solution, named)
-        for name in (BATCHES, ROOMS, ENROLMENTS):
-            write_table(folder, name, tables[name])
-            book[name] = all_kept(tables[name].num_rows)
-    document = _document(found, quality, journal.run_id)
-    with journal.stage("quality"):
+        write(ENROLMENTS, outputs.enrolment_rows(solution, named), book)
+        write(ROOMS, outputs.assignment_rows(solution, named), book)
+    with journal.stage("quality") as book:
+        quality = assess(found.instance, found.grouping, found.placement, found.thresholds)
+        write(BATCHES, outputs.batch_rows(solution, named, quality.figures), book)
+        document = _document(found, quality, journal.run_id)
         write_text(folder, QUALITY, as_json(document))
         _check(folder, term)
     with journal.stage("report"):

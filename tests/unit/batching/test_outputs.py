@@ -43,10 +43,11 @@ def written(instance: Instance, grouping: Grouping, tenant: str = "") -> dict[st
     """All four tables, each batch in a room of 20 or of 40 and in the evening."""
     rooms = [1 + at % 2 for at in range(grouping.count)]
     placement = a_placement(rooms, [0] * grouping.count, best=1.0)
-    solution = Solution(instance, grouping, placement, assess(instance, grouping, placement, {}).figures)
+    figures = assess(instance, grouping, placement, {}).figures
+    solution = Solution(instance, grouping, placement)
     named = names_of(instance, grouping, tenant)
     return {
-        "student_batches": batch_rows(solution, named),
+        "student_batches": batch_rows(solution, named, figures),
         "batch_student_membership": membership_rows(solution, named, DAY),
         "batch_course_enrollment": enrolment_rows(solution, named),
         "batch_resource_assignment": assignment_rows(solution, named),

@@ -40,7 +40,7 @@ def facts(
     grouping = a_grouping(batch, list(range(max(batch) + 1)))
     placement = a_placement([0] * grouping.count, shifts, best=0.7)
     quality = assess(instance, grouping, placement, WANTED)
-    solution = Solution(instance, grouping, placement, quality.figures)
+    solution = Solution(instance, grouping, placement)
     return facts_of(solution, names_of(instance, grouping, ""), quality, DAY, notes)
 
 
@@ -86,7 +86,7 @@ def test_without_wishes_nobody_says_that_they_were_met() -> None:
     instance = replace(instance, students=replace(instance.students, fields=fields))
     grouping, placement = a_grouping([0, 0]), a_placement([0], [0])
     quality = assess(instance, grouping, placement, {})
-    solution = Solution(instance, grouping, placement, quality.figures)
+    solution = Solution(instance, grouping, placement)
     found = facts_of(solution, names_of(instance, grouping, ""), quality, DAY, ())
     assert found.batches[0].wished is None
     assert "prefer" not in " ".join(Texts(html(page(found))).said)
@@ -170,7 +170,7 @@ def test_an_id_can_not_be_markup() -> None:
     instance = replace(a_problem(["a"] * 4), rooms=hostile)
     grouping, placement = a_grouping([0] * 4), a_placement([0], [0])
     quality = assess(instance, grouping, placement, {})
-    solution = Solution(instance, grouping, placement, quality.figures)
+    solution = Solution(instance, grouping, placement)
     text = html(page(facts_of(solution, names_of(instance, grouping, ""), quality, DAY, ())))
     assert "img" not in Texts(text).tags
     assert "<img src=x onerror=alert(1)>" in Texts(text).said
