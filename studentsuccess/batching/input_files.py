@@ -17,7 +17,12 @@ from studentsuccess.errors import ContractError, UsageError
 # The same endings as wherever a folder is given.
 _ENDING = re.compile(r"\.(csv|tsv|txt|psv|parquet|jsonl|ndjson|json)(\.(gz|zst))?$", re.IGNORECASE)
 # What `ss batch process` writes is no input, also where it was written beside the inputs.
-_OURS = ("batch_", "student_batches", "quality", "report", "infeasible")
+_OURS = frozenset(
+    {
+        *("student_batches", "batch_student_membership", "batch_course_enrollment", "batch_resource_assignment"),
+        *("quality", "report", "infeasible"),
+    }
+)
 _LINE = re.compile(r"^(?P<shown>.*?): (?:line (?P<line>[\d,]+)(?:, (?:byte|column) \d+)?: )?(?P<said>.*)$", re.DOTALL)
 
 
@@ -67,8 +72,7 @@ def find_files(folder: Path, dialects: Dialects, findings: Findings) -> Found:
 def _probes(folder: Path, dialects: Dialects, findings: Findings) -> tuple[list[Probe], list[Path]]:
     found, broken = [], []
     for path in sorted(folder.iterdir()):
-        name = path.name.casefold()
-        if not path.is_file() or not _ENDING.search(name) or name.startswith((".", *_OURS)):
+        if not path.is_file() or not _ENDING.search(path.name) or path.name.startswith(".") or _stem(path) in _OURS:
             continue
         try:
             found.append(probe(path, path.name, dialects.encoding, dialects.delimiter))
@@ -96,8 +100,12 @@ def _role(one: Probe) -> tuple[Role | None, bool]:
     return (told, False) if told else (named, True)
 
 
+def _stem(path: Path) -> str:
+    return fold(_ENDING.sub("", path.name))
+
+
 def _named(path: Path) -> Role | None:
-    stem = fold(_ENDING.sub("", path.name))
+    stem = _stem(path)
     return next((role for role in ROLES if stem in (role.name, *role.aliases)), None)
 
 
@@ -142,7 +150,7 @@ def _missing(
 
 def _nearly(role: Role, strangers: Sequence[Probe]) -> Probe | None:
     """A file of nearly that name, or with most of the columns."""
-    names = {fold(_ENDING.sub("", one.given.origin.path.name)): one for one in strangers}
+    names = {_stem(one.given.origin.path): one for one in strangers}
     if near := nearest(role.name, names):
         return names[near]
     fields = {field.name for field in role.fields}

@@ -19,6 +19,8 @@ from studentsuccess.errors import UsageError
 
 MEMBERSHIP = "batch_student_membership.csv"
 RELATIONS = ("together", "apart")
+# Every pair of such a group is kept apart: two million pairs are the most.
+LARGEST_APART = 2000
 PINS = Role(
     "pins",
     (Field("student_id"), Field("group"), Field("relation")),
@@ -78,10 +80,15 @@ def read_pins(sheet: Sheet, students: Students, rules: Iterable[Rule], sizes: Si
             said = "is neither together nor apart" + (f"; did you mean `{near}`?" if near else "")
             sheet.blame(np.array([at]), Code.INVALID_PIN, "relation", said, "write together or apart")
     groups: dict[tuple[str, str], list[int]] = {}
+    places: dict[tuple[str, str], list[int]] = {}
     names = sheet.texts("group").to_pylist()
     for at in np.flatnonzero(sheet.stands & (codes >= 0)).tolist():
         if names[at] and relation[at] in RELATIONS:
             groups.setdefault((relation[at], names[at]), []).append(int(codes[at]))
+            places.setdefault((relation[at], names[at]), []).append(at)
+    for key in [key for key, rows in groups.items() if key[0] == "apart" and len(rows) > LARGEST_APART]:
+        said = f"a group of {len(groups.pop(key)):,} to be kept apart: at most {LARGEST_APART:,}"
+        sheet.blame(np.array(places[key]), Code.INVALID_PIN, "group", said, "split it into smaller groups")
     file = sheet.probes[0].given.origin.shown
     pins = _pins(groups)
     findings.add(

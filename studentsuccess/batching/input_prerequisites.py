@@ -9,22 +9,28 @@ import numpy as np
 from studentsuccess.batching.input_fields import owners
 from studentsuccess.batching.instance import Flags, Ints, Lists
 
+# So many circles are told apart, and so many courses of one are named.
+CIRCLES, NAMED = 20, 8
+
 
 @dataclass(frozen=True)
 class Circle:
-    """Courses that build on each other: each on the one after it, the last on the first."""
+    """Courses that build on each other, each on the one after it, and the step from the last to the first."""
 
     courses: tuple[int, ...]
+    step: tuple[int, int]
 
     def words(self, ids: tuple[str, ...]) -> str:
-        return " → ".join(ids[course] for course in (*self.courses, self.courses[0]))
+        named = [ids[course] for course in self.courses[:NAMED]]
+        more = ["…"] if len(self.courses) > NAMED else []
+        return " → ".join([*named, *more, named[0]])
 
 
 def circles(before: Lists) -> tuple[Circle, ...]:
-    """Circles, found in one walk; without the last step of each there is none left."""
+    """The steps that close a circle, found in one walk: without them none is left. The first have all their courses."""
     start, items = before.start.tolist(), before.items.tolist()
     state = [0] * (len(start) - 1)  # 0: not seen, 1: on the way here, 2: done
-    found = []
+    found: list[Circle] = []
     for root in range(len(state)):
         path, turn = [root] if not state[root] else [], {root: start[root]}
         while path:
@@ -36,7 +42,8 @@ def circles(before: Lists) -> tuple[Circle, ...]:
             earlier = items[turn[course]]
             turn[course] += 1
             if state[earlier] == 1:
-                found.append(Circle(tuple(path[path.index(earlier) :])))
+                courses = tuple(path[path.index(earlier) :]) if len(found) < CIRCLES else ()
+                found.append(Circle(courses, (course, earlier)))
             elif not state[earlier]:
                 path.append(earlier)
                 turn[earlier] = start[earlier]
@@ -44,8 +51,8 @@ def circles(before: Lists) -> tuple[Circle, ...]:
 
 
 def without(before: Lists, found: tuple[Circle, ...]) -> Lists:
-    """The prerequisites without the step that closes each circle."""
-    closing = {(circle.courses[-1], circle.courses[0]) for circle in found}
+    """The prerequisites without the steps that close circles."""
+    closing = {circle.step for circle in found}
     rows = owners(before)
     kept = np.array([pair not in closing for pair in zip(rows.tolist(), before.items.tolist(), strict=True)], bool)
     start = np.searchsorted(rows[kept], np.arange(len(before.start)))

@@ -108,10 +108,12 @@ class Sheet:
         self, rows: Ints, values: Sequence[str], known: Sequence[str], what: str, column: str, *, warning: bool = False
     ) -> None:
         """Rows that refer to what nobody defines: the most frequent values one by one, the rest together."""
-        texts, codes = np.unique(np.array(values, object).astype(str), return_inverse=True)
-        often = np.argsort(-np.bincount(codes, minlength=len(texts)), kind="stable")
+        coded = pa.array(values, pa.string()).dictionary_encode()
+        texts, codes = coded.dictionary.to_pylist(), coded.indices.to_numpy()
+        counts = np.bincount(codes, minlength=len(texts)).tolist()
+        often = sorted(range(len(texts)), key=lambda code: (-counts[code], texts[code]))
         for code in often[:VALUES_TOLD]:
-            message, fix = unknown(what, str(texts[code]), known)
+            message, fix = unknown(what, texts[code], known)
             self.blame(rows[codes == code], Code.ORPHAN_REFERENCE, column, message, fix, warning=warning)
         rest = np.isin(codes, often[VALUES_TOLD:])
         message = f"no such {what}: {len(texts) - VALUES_TOLD:,} other values"

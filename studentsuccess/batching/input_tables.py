@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from studentsuccess.batching.input_fields import code_of, coded_lists, owners, taken
 from studentsuccess.batching.input_lists import Split, split_lists
-from studentsuccess.batching.input_prerequisites import circles, without
+from studentsuccess.batching.input_prerequisites import CIRCLES, circles, without
 from studentsuccess.batching.input_problems import Code
 from studentsuccess.batching.input_sheet import Sheet
 from studentsuccess.batching.instance import Courses, Faculty, Flags, Ints, Lists, Programs, Rooms, Shifts
@@ -136,7 +136,7 @@ def read_courses(sheet: Sheet, departments: Departments | None) -> Courses:
     before = taken(coded_lists(split, ids), rows)
     assert isinstance(before, Lists)
     found = circles(before)
-    for circle in found:
+    for circle in found[:CIRCLES]:
         said = f"prerequisites go in a circle: {circle.words(ids)}"
         its = rows[list(circle.courses)]
         sheet.blame(its, Code.PREREQ_CYCLE, "prerequisites", said, "take one step out of it", warning=sheet.lenient)

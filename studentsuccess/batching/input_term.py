@@ -119,7 +119,7 @@ class Term:
         names = ShiftNames(shifts) if shifts else None
         roll = Roll(sheet, Known(programs, names, courses)) if sheet else None
         own = {name: self._columns(role) for name, role in (("program", PROGRAMS), ("course", COURSES))}
-        rules = self._rules(roll, own)
+        rules = self._rules(roll if programs and courses else None, own)
         if roll is None:
             self._sheet(ENROLMENT), self._sheet(HISTORY)
             return None, rules, Pins(), None
@@ -202,24 +202,30 @@ class Term:
         kinds = {entity: {name: holds(one) for name, one in columns.items()} for entity, columns in own.items()}
         for entity in kinds:
             kinds[entity] |= {name: TEXT for name in (f"{entity}_id", "department_id") if name in kinds[entity]}
-        fields = RuleFields(roll.holds() if roll else {}, kinds["program"], kinds["course"])
-        asked = self._request
+        asked, file = self._request, ""
+        sheet, values = (None, None) if asked.rules else (self._sheet(PARAMETERS), self._sheet(VALUES))
+        check_tenant([one for one in (sheet, values) if one], asked.tenant, self._findings)
         if asked.rules is not None:
-            file = asked.rules.name
-            rules = rules_of_toml(asked.rules, fields, self._findings)
-            for one in (*self._found.of(PARAMETERS), *self._found.of(VALUES)):
-                said = f"is not used: the rules are those of {file}"
-                self._findings.add(Problem(Code.FILE_UNUSED, said, file=one.given.origin.shown, warning=True))
-        else:
-            sheet, values = self._sheet(PARAMETERS), self._sheet(VALUES)
-            file = sheet.probes[0].given.origin.shown if sheet else ""
-            check_tenant([one for one in (sheet, values) if one], asked.tenant, self._findings)
-            usable = sheet is not None and sheet.rows > 0 and roll is not None
-            rules = rules_of_sheet(sheet, values, asked.tenant, fields) if sheet and usable else DEFAULTS
+            self._say_unused(asked.rules.name)
+        rules: tuple[Rule, ...] = DEFAULTS
+        if roll is not None:  # without students, programs or courses every field would look unknown
+            fields = RuleFields(roll.holds(), kinds["program"], kinds["course"])
+            if asked.rules is not None:
+                file = asked.rules.name
+                rules = rules_of_toml(asked.rules, fields, self._findings)
+            elif sheet is not None and sheet.rows:
+                file = sheet.probes[0].given.origin.shown
+                rules = rules_of_sheet(sheet, values, asked.tenant, fields)
         if not any(rule.entity == "batch" and rule.field == SIZE for rule in rules):
             rules = (*rules, ROOM_MARGIN)
         self._findings.add(*conflicts(rules, asked.sizes, file))
         return rules
+
+    def _say_unused(self, rules: str) -> None:
+        """Parameters in the folder, where a rule file takes their place."""
+        for one in (*self._found.of(PARAMETERS), *self._found.of(VALUES)):
+            said = f"is not used: the rules are those of {rules}"
+            self._findings.add(Problem(Code.FILE_UNUSED, said, file=one.given.origin.shown, warning=True))
 
     def _check_relax(self, roll: Roll) -> None:
         known = roll.holds()

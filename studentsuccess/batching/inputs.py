@@ -98,8 +98,10 @@ def read_instance(folder: Path, request: InputRequest) -> Read:
 
 
 def _reports(found: Found, term: Term, problems: tuple[Problem, ...]) -> Iterator[FileReport]:
+    """Every file: of the folder by role, then those that the command line names, then those that can't be read."""
     refused = {problem.file for problem in problems if not problem.warning}
-    for role, probes in sorted(found.by_role.items()):
+    beside = {role: sheet.probes for role, sheet in term.sheets.items() if role not in found.by_role}
+    for role, probes in [*sorted(found.by_role.items()), *sorted(beside.items())]:
         sheet = term.sheets.get(role)
         counts = sheet.counts() if sheet else (None,) * len(probes)
         facts = sheet.facts if sheet else tuple(_fact(one) for one in probes)

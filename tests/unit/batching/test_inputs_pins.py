@@ -100,6 +100,19 @@ def test_more_together_than_a_batch_holds_is_a_conflict(small: Small, pins: Path
     assert "--max-size 2" in problem.fix
 
 
+def test_a_group_too_large_to_keep_apart_is_refused(small: Small, pins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studentsuccess.batching.input_pins.LARGEST_APART", 3)
+    pins.write_text(HEADER + "".join(f"S{number},a,apart\n" for number in range(1, 5)) + "S1,b,apart\nS2,b,apart\n")
+    problem = only(small.read(pins=pins), Code.INVALID_PIN)
+    assert (problem.count, problem.line) == (4, 2)
+
+
+def test_the_files_of_the_command_line_are_reported_too(small: Small, pins: Path) -> None:
+    pins.write_text(HEADER + "S1,a,together\nS3,a,together\n")
+    report = next(file for file in small.read(pins=pins).files if file.role == "pins")
+    assert (report.path, report.rows, report.ready) == ("pins.csv", 2, True)
+
+
 def test_a_pin_file_that_is_not_there_is_usage(small: Small, pins: Path) -> None:
     with pytest.raises(UsageError, match=r"pins\.csv"):
         small.read(pins=pins)

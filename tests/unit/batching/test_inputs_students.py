@@ -212,6 +212,19 @@ def test_contained_is_membership(keys: list[int], among: set[int]) -> None:
     assert found.tolist() == [key in among for key in keys]
 
 
+def test_many_circles_are_told_in_part_and_all_broken() -> None:
+    """Every course builds on the next, and on the first: a thousand circles, one longer than the other."""
+    count = 1000
+    every = np.arange(count)
+    rows, items = np.concatenate([every[:-1], every]), np.concatenate([every[1:], np.zeros(count, np.int64)])
+    before = lists_of(rows, items, count, [str(at) for at in every])
+    found = circles(before)
+    assert len(found) == count
+    assert sum(bool(circle.courses) for circle in found) == 20
+    assert found[19].words(before.labels).count("→") <= 10
+    assert circles(without(before, found)) == ()
+
+
 def test_a_long_chain_of_prerequisites_is_no_circle() -> None:
     count = 50_000
     chain = np.arange(count - 1)
