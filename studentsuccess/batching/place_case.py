@@ -17,12 +17,10 @@ from studentsuccess.batching.instance import (
     Rule,
     Texts,
 )
+from studentsuccess.batching.rules import MARGIN, ROOM_MARGIN, SIZE
 from studentsuccess.batching.teaching import Teaching, teaching_of
 
 WISH = "preferred_shift"
-SIZE = "size"
-# The margin that is kept where no rule speaks of sizes: a tenth of the seats.
-MARGIN = Rule("default_margin", "batch", SIZE, "capacity_limit", hard=True, threshold=0.9)
 # A batch that no room of whatever size may take.
 _BEYOND = 2**31
 _TOLERANCE = 1e-9
@@ -71,8 +69,8 @@ def tying(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
 
 def limits(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """The hard rules that keep seats free; the usual margin where no rule, hard or soft, speaks of sizes."""
-    found = [rule for rule in rules if rule.field == SIZE and rule.kind == "capacity_limit"]
-    return tuple(rule for rule in found if rule.hard) if found else (MARGIN,)
+    found = [rule for rule in rules if (rule.entity, rule.field, rule.kind) == ("batch", SIZE, "capacity_limit")]
+    return tuple(rule for rule in found if rule.hard) if found else (ROOM_MARGIN,)
 
 
 def placing_rules(instance: Instance) -> tuple[Rule, ...]:
@@ -80,24 +78,35 @@ def placing_rules(instance: Instance) -> tuple[Rule, ...]:
     return tying(instance.rules) + limits(instance.rules)
 
 
-def case_of(instance: Instance, batch: Codes, count: int, rules: tuple[Rule, ...] | None = None) -> Case:
+def fill_of(rules: tuple[Rule, ...]) -> float:
+    """The share of a room's seats that the strictest of the rules lets a batch take."""
+    found = [rule for rule in rules if rule.field == SIZE]
+    return min((MARGIN if rule.threshold is None else rule.threshold for rule in found), default=1.0)
+
+
+def case_of(
+    instance: Instance,
+    batch: Codes,
+    count: int,
+    rules: tuple[Rule, ...] | None = None,
+    teaching: Teaching | None = None,
+) -> Case:
     """The case of batches (`batch` is that of every student) under the instance's rules, or under fewer of them."""
     held = placing_rules(instance) if rules is None else rules
     wish, lost = _wishes(instance, batch, count)
     tied = bool(tying(held))
     home = _homes(wish, lost, tying(held)) if tied else np.ones(wish.shape, np.bool_)
-    thresholds = [rule.threshold for rule in limits(held) if rule in held]
     return Case(
         sizes=np.bincount(batch, minlength=count).astype(np.int64),
         home=home,
         strict=WISH not in instance.relax,
         wish=wish,
-        fill=min((MARGIN.threshold or 1.0) if limit is None else limit for limit in thresholds) if thresholds else 1.0,
+        fill=fill_of(held),
         capacity=instance.rooms.capacity,
         open=instance.rooms.open,
         shifts=tuple(name or of for name, of in zip(instance.shifts.names, instance.shifts.ids, strict=True)),
         lost=tuple(lost) if tied else ("",) * count,
-        teaching=teaching_of(instance, batch, count),
+        teaching=teaching or teaching_of(instance, batch, count),
     )
 
 

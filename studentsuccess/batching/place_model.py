@@ -26,7 +26,9 @@ GAP = 1e-6
 SMALL = 3_000
 # Further from a whole number than this is a fraction.
 _BROKEN = 1e-6
-# With more pairs of a batch and a pooled course than this, they share one row for a course and a shift: looser, but small.
+# Below a whole unit for the seats of every school there is.
+_KEEP = 1e-8
+# With more pairs of a batch and a pooled course than this, a course and a shift share one row: looser, but small.
 LINKS = 20_000
 _INFINITE = np.inf
 
@@ -66,6 +68,11 @@ class Program:
     width: int = 0
     batch_rows: int = 0  # the first rows say that every batch meets
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it is branched on as it is."""
+        return sum(int(some.sum()) for some in self.whole) <= SMALL
+
     def columns(self, upper: Floats, whole: bool) -> Ints:
         """New columns from 0 to `upper`; their numbers."""
         first = self.width
@@ -92,9 +99,9 @@ class Program:
         return found
 
     def _keep(self, cost: Floats, reached: float) -> None:
-        """No more of this cost from here on. All costs are whole numbers: half of one is room for rounding errors."""
+        """No more of this cost from here on, but for rounding errors."""
         used = np.flatnonzero(cost)
-        row = self.rows.block(np.array([-_INFINITE]), np.array([reached + 0.5]))
+        row = self.rows.block(np.array([-_INFINITE]), np.array([reached + _KEEP * max(1.0, abs(reached))]))
         self.rows.put(np.full(len(used), row[0]), used, cost[used])
 
     def _least(self, cost: Floats) -> Floats | None:
@@ -109,7 +116,7 @@ class Program:
         broken = (whole > 0) & (np.abs(relaxed - near) > _BROKEN)
         if not broken.any():
             return np.where(whole > 0, near, relaxed)
-        if whole.sum() <= SMALL:
+        if self.is_small:
             return self._run(cost, whole, np.zeros(self.width), upper)
         held = self._apart(broken)
         return self._run(cost, whole, np.where(held, near, 0.0), np.where(held, near, upper))

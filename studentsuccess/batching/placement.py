@@ -29,17 +29,19 @@ def place(instance: Instance, grouping: Grouping) -> Placement:
 def shifts_of(case: Case) -> Codes | None:
     """The shift of every batch, or None.
 
-    Teachers are left out at first: mostly there are enough, and what is best without them is then best. After that a
-    pooled course is taken to be taught in every shift, and only then is it chosen where it is taught.
+    Teachers are left out at first: mostly there are enough, and what is best without them is then best. In a large case
+    a pooled course is then taken to be taught in every shift, and only where that fails it is chosen where it is.
     """
     if any(case.lost) and case.strict:
         return None
     free = _solved(case, layout_of(case, None))
     if free is None or case.teaching is None or suffices(case.teaching, free):
         return free
-    tight = case.teaching
-    sure = _solved(case, layout_of(case, tight, pooled_everywhere=True))
-    return sure if sure is not None else _solved(case, layout_of(case, tight))
+    exact = layout_of(case, case.teaching)
+    if exact.program.is_small:
+        return _solved(case, exact)
+    sure = _solved(case, layout_of(case, case.teaching, pooled_everywhere=True))
+    return sure if sure is not None else _solved(case, exact)
 
 
 def suffices(teaching: Teaching, shift: Codes) -> bool:
