@@ -65,7 +65,8 @@ class _Ways:
             yield from self._plain(self.short.remedy)
         if tied:
             yield from self._moved()
-        yield from self._smaller() if self.short.code == ROOMS else self._larger()
+        smaller = list(self._smaller()) if self.short.code == ROOMS else []
+        yield from smaller or self._larger()
         if self.short.seats and self.case.fill < 1:
             full = Change("let rooms be filled to the last seat: capacity_limit(size, 1)", fill_up)
             yield from self._plain(full)
@@ -97,19 +98,19 @@ class _Ways:
         return f"{said} ({max(rooms - int(there.sum()), many)} free)"
 
     def _smaller(self) -> Iterator[Fix]:
-        """Batches that go into smaller rooms: the largest size that works."""
+        """Batches that go into smaller rooms: the largest size that works, if need be with all of them as large."""
         sizes, case = self.instance.sizes, self.case
         usable = np.unique(np.floor(case.fill * case.capacity + 1e-9).astype(int))
         usable = usable[(usable < sizes.most) & (usable >= sizes.least)]
         for most in usable[::-1][:_TRIES].tolist():
-            target = min(sizes.target, most)
-            if self._works(Sizes(sizes.least, target, most)):
-                flag = f"--max-size {most}" + (f" --target-size {target}" if target < sizes.target else "")
-                yield Fix(f"at most {most} per batch", flag)
-                return
+            for target in sorted({min(sizes.target, most), most}):
+                if self._works(Sizes(sizes.least, target, most)):
+                    flag = f"--max-size {most}" + (f" --target-size {target}" if target != sizes.target else "")
+                    yield Fix(f"at most {most} per batch", flag)
+                    return
 
     def _larger(self) -> Iterator[Fix]:
-        """Fewer batches need fewer hours."""
+        """Fewer batches need fewer rooms and hours."""
         sizes = self.instance.sizes
         for target in sorted({(sizes.target + sizes.most) // 2, sizes.most} - {sizes.target}):
             if self._works(Sizes(sizes.least, target, sizes.most)):
