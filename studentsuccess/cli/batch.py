@@ -105,7 +105,7 @@ def _register_process(group: typer.Typer) -> None:
             flags.text("--report-format", about="Which reports; default: all.", metavar="txt,json,html,csv"),
         ] = None,
     ) -> None:
-        """Put a term's students together, find rooms and shifts, and prove how good it is."""
+        """Group students, find rooms and shifts, prove how good it is."""
         given = {
             **_numbers(min_size, target_size, max_size, iterations, convergence),
             **_weights(weights),
