@@ -163,7 +163,7 @@ def _register_check(group: typer.Typer) -> None:
         convergence: Convergence = None,
         lenient: Lenient = False,
     ) -> None:
-        """Say everything that is wrong with a term's files, and how to mend it."""
+        """Say what is wrong with a term's files, and how to mend it."""
         given = {
             **_numbers(min_size, target_size, max_size, iterations, convergence),
             **_weights(weights),

@@ -68,7 +68,7 @@ class Unfinished:
             with np.load(self._path(name), allow_pickle=False) as kept:
                 found = {part: kept[part] for part in arrays}
                 return found, json.loads(str(kept["facts"])), stage_of(str(kept["stage"]))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile):
             return None
 
     def _path(self, name: str) -> Path:
