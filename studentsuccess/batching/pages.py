@@ -149,13 +149,14 @@ def _rules(facts: Facts) -> Section:
         return Section("rules", "What is not kept?", (Paragraph(say("There are no rules.")),))
     batches = len(facts.batches)
     rows = tuple(
-        (one.code, one.words, "hard" if one.hard else f"wish, weight {one.weight:g}",
+        (one.code, one.words, one.kind,
          f"in {one.broken:,} of {batches:,} batches" if one.broken else "–")
         for one in facts.rules
     )  # fmt: skip
     grid = Grid("Rules", ("rule", "says", "kind", "not kept"), rows, words=True)
     hard = facts.quality.hard_violations
-    kept = say("Every hard rule is kept in every batch.")
+    open_ = " that was not relaxed" if any(one.relaxed for one in facts.rules) else ""
+    kept = say(f"Every hard rule{open_} is kept in every batch.")
     first = say(Strong(f"Batches in which a hard rule is broken: {hard:,}.")) if hard else kept
     return Section("rules", "What is not kept?", (Paragraph(first), grid))
 

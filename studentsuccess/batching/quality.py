@@ -67,11 +67,12 @@ class People:
 
 @dataclass(frozen=True)
 class Violations:
-    """A rule, and in how many batches it is not kept."""
+    """A rule, and in how many batches it is not kept; `relaxed` was a hard one by whoever asked for the batches."""
 
     rule: str
     hard: bool
     count: int
+    relaxed: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Quality:
 
     @property
     def hard_violations(self) -> int:
-        return sum(one.count for one in self.violations if one.hard)
+        return sum(one.count for one in self.violations if one.hard and not one.relaxed)
 
     @property
     def soft_violations(self) -> int:
@@ -109,11 +110,15 @@ def assess(instance: Instance, grouping: Grouping, placement: Placement, thresho
     assert all(value <= most[name] + SLACK for name, value in values.items()), "a ceiling is no ceiling"
     return Quality(
         {name: Measure(value, most[name], thresholds.get(name)) for name, value in values.items()},
-        tuple(Violations(one.rule.code, one.rule.hard, one.broken) for one in rules),
+        tuple(_violations(one, instance.relax) for one in rules),
         figures,
         People(likeness(courses, grouping.batch, grouping.count), coherence.reach),
         _balance_by_program(instance, grouping, figures.size),
     )
+
+
+def _violations(one: Kept, relax: tuple[str, ...]) -> Violations:
+    return Violations(one.rule.code, one.rule.hard, one.broken, one.rule.hard and one.rule.field in relax)
 
 
 def _figures(instance: Instance, grouping: Grouping, rules: tuple[Kept, ...]) -> Figures:

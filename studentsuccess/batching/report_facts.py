@@ -60,8 +60,15 @@ class RuleKept:
     code: str
     words: str
     hard: bool
+    relaxed: bool
     weight: float
     broken: int
+
+    @property
+    def kind(self) -> str:
+        if self.hard:
+            return "hard, relaxed" if self.relaxed else "hard"
+        return f"wish, weight {self.weight:g}"
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ def facts_of(solution: Solution, named: Named, quality: Quality, day: date, note
         tuple(_batches(solution, named, quality.figures)),
         tuple(_shifts(solution)),
         tuple(
-            RuleKept(rule.code, words_of(rule), rule.hard, rule.weight, found.count)
+            RuleKept(rule.code, words_of(rule), rule.hard, found.relaxed, rule.weight, found.count)
             for rule, found in zip(instance.rules, quality.violations, strict=True)
         ),
         tuple(_hardest(solution, named, quality)),

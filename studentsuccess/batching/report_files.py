@@ -35,8 +35,7 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield f"{one.name}: {one.used:,} of {one.open:,} rooms, {one.students:,} students on {one.seats:,} seats"
     yield ""
     for rule in facts.rules:
-        kind = "hard" if rule.hard else "wish"
-        yield f"{rule.code} ({kind}): " + (
+        yield f"{rule.code} ({rule.kind}): " + (
             f"not kept in {rule.broken:,} of {len(facts.batches):,} batches" if rule.broken else "kept"
         )
     for note in facts.notes:

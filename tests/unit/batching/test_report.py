@@ -164,6 +164,13 @@ def test_a_broken_hard_rule_is_not_hidden() -> None:
     assert "Batches in which a hard rule is broken: 1." in Texts(html(page(mixed))).said
 
 
+def test_a_rule_that_was_relaxed_is_told_and_not_held_against_the_batches() -> None:
+    mixed = facts(["a"] * 4, [0, 0, 1, 1], programs=["P", "Q", "P", "P"], relax=("program_id",))
+    assert mixed.quality.hard_violations == 0
+    assert "Every hard rule that was not relaxed is kept in every batch." in Texts(html(page(mixed))).said
+    assert "PROGRAM (hard, relaxed): not kept in 1 of 2 batches" in report_files.text(mixed)
+
+
 def test_an_id_can_not_be_markup() -> None:
     rooms = a_problem(["a"] * 4).rooms
     hostile = replace(rooms, ids=("<img src=x onerror=alert(1)>", *rooms.ids[1:]))
@@ -185,7 +192,7 @@ def test_the_text_has_every_measure_and_every_rule() -> None:
     lines = report_files.text(found).splitlines()
     assert lines[1] == "7 students in 2 batches of 2 to 5 (target 3)"
     assert sum("met" in line or "wanted" in line or "attainable" in line for line in lines) == 9
-    assert "ONE_SHIFT (wish): not kept in 2 of 2 batches" in lines
+    assert "ONE_SHIFT (wish, weight 2): not kept in 2 of 2 batches" in lines
     assert "PROGRAM (hard): kept" in lines
     assert all(len(line) <= 80 for line in lines)
 
