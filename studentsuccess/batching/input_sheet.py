@@ -296,8 +296,8 @@ def _layout(role: Role, one: Probe, nulls: tuple[str, ...]) -> tuple[Layout, lis
     """The columns to read, as text, and what we call them. Of pairs, which are many, only those that we know."""
     known = {field.name for field in role.fields}
     kind, every = (Kind.LABEL, False) if len(role.key) > 1 else (Kind.TEXT, True)
-    pairs = zip(one.names, role.canonical(one.names), strict=True)
-    wanted = {ours: theirs for theirs, ours in reversed(list(pairs)) if every or ours in known}
+    names = dict(zip(reversed(role.canonical(one.names)), reversed(one.names), strict=True))
+    wanted = {ours: theirs for ours, theirs in names.items() if every or ours in known} or names
     return Layout(tuple(Column(theirs, kind) for theirs in wanted.values()), nulls), list(wanted)
 
 

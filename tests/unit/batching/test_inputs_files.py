@@ -152,6 +152,13 @@ def test_a_named_file_beats_one_that_only_looks_like_it(small: Small) -> None:
     assert read.expect().rooms.ids == ("R1", "R2")
 
 
+def test_a_file_with_none_of_its_columns_is_counted_all_the_same(small: Small) -> None:
+    """By its name it is a history; nothing in it is one."""
+    read = small.add("student_course_history.csv", "a,b\n1,2\n3,4\n").read()
+    assert {problem.column for problem in of_code(read, Code.COLUMN_MISSING)} == {"student_id", "course_id"}
+    assert [file.rows for file in read.files if file.role == "student_course_history"] == [2]
+
+
 def test_two_columns_of_one_name_are_refused(small: Small) -> None:
     problem = only(small.change("rooms.csv", "room_type", "Room-ID").read(), Code.COLUMN_TWICE)
     assert (problem.file, problem.column) == ("rooms.csv", "room_id")
