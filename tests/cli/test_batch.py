@@ -249,17 +249,16 @@ def test_reasons_are_data_in_every_shape(cli: Any, term: Path) -> None:
     assert rows[0][0] == "INSUFFICIENT_ROOMS"
 
 
-def test_a_way_out_that_is_offered_leads_out(cli: Any, term: Path, workspace: Path) -> None:
-    shrink_rooms(term, "45")
-    edit(term / "rooms.csv", lambda rows: rows.__delitem__(slice(3, None)))
+def test_a_way_out_that_is_offered_leads_out(cli: Any, term: Path) -> None:
+    """Rooms of 36 seats hold no batch of 35 with the usual margin."""
+    shrink_rooms(term, "36")
     done = cli("batch", "process", "term", "-o", "batches", *DAY, "-f", "json")
-    if done.exit_code == 0:
-        pytest.skip("this stock suffices")
-    flags = [fix["flag"] for one in json.loads(done.stdout)["obstacles"] for fix in one["fixes"] if fix["flag"]]
-    for flag in flags:
-        again = cli("batch", "process", "term", "-o", f"way{flags.index(flag)}", *DAY, *flag.split())
+    assert done.exit_code == 4
+    ways = [fix["flag"] for one in json.loads(done.stdout)["obstacles"] for fix in one["fixes"] if fix["flag"]]
+    assert ways
+    for number, flag in enumerate(ways):
+        again = cli("batch", "process", "term", "-o", f"way-{number}", *DAY, *flag.split())
         assert again.exit_code == 0, (flag, again.stderr)
-    assert (workspace / "batches" / "infeasible.json").exists()
 
 
 def test_reasons_go_away_once_there_is_a_solution(cli: Any, term: Path, workspace: Path, term_once: Path) -> None:
