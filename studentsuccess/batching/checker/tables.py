@@ -10,6 +10,7 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -21,6 +22,8 @@ NULLS = frozenset({"", "?", "NA", "NULL"})
 _DELIMITERS = (",", ";", "\t", "|")
 _SEPARATOR = re.compile(r"^sep=(.)\s*$", re.IGNORECASE)
 _LONGEST_CELL = 1 << 30
+# Characters that are looked at first, and rows that are taken apart at once.
+_HEAD, _ROWS = 1 << 16, 1 << 12
 
 
 @dataclass(frozen=True)
@@ -56,23 +59,17 @@ def nothing(rows: int) -> Column:
     return Column(np.full(rows, -1, np.int64), ())
 
 
-class Builder:
-    """A column while its file is read."""
+class _Codes(dict[str, int]):
+    """The code of every text that was seen; a new one gets the next."""
 
     def __init__(self, nulls: frozenset[str]) -> None:
-        self._codes = array("i")
-        self._seen = dict.fromkeys(nulls, -1)
-        self._labels: list[str] = []
+        super().__init__(dict.fromkeys(nulls, -1))
+        self.labels: list[str] = []
 
-    def add(self, text: str) -> None:
-        code = self._seen.get(text)
-        if code is None:
-            code = self._seen[text] = len(self._labels)
-            self._labels.append(text)
-        self._codes.append(code)
-
-    def column(self) -> Column:
-        return Column(np.array(self._codes, np.int64), tuple(self._labels))
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self.labels)
+        self.labels.append(text)
+        return self[text]
 
 
 def folded(name: str) -> str:
@@ -100,14 +97,13 @@ def _columns(
 ) -> dict[str, Column]:
     header = [folded(name) for name in next(records, ())]
     chosen = frozenset(header if wanted is None else wanted)
-    named = [(at, name) for at, name in enumerate(header) if name in chosen]
-    builders = [(at, Builder(nulls)) for at, _ in named]
+    found = {name: (at, array("i"), _Codes(nulls)) for at, name in enumerate(header) if name in chosen}
     width = len(header)
-    for record in records:
-        if len(record) == width:
-            for at, builder in builders:
-                builder.add(record[at])
-    return {name: builder.column() for (_, name), (_, builder) in zip(named, builders, strict=True)}
+    while rows := list(islice(records, _ROWS)):
+        columns = list(zip(*(row for row in rows if len(row) == width), strict=True))
+        for at, codes, seen in found.values() if columns else ():
+            codes.extend(map(seen.__getitem__, columns[at]))
+    return {name: Column(np.array(codes, np.int64), tuple(seen.labels)) for name, (_, codes, seen) in found.items()}
 
 
 def _records(path: Path, known: frozenset[str], encoding: str) -> Iterator[Sequence[str]]:
@@ -119,9 +115,9 @@ def _records(path: Path, known: frozenset[str], encoding: str) -> Iterator[Seque
         return
     with _opened(path, start) as stream:
         text = io.TextIOWrapper(stream, _encoding(path, start, encoding), newline="")
-        first = text.read(1 << 16)
+        first = text.read(_HEAD) + text.readline()
         if first.lstrip()[:1] == "{":
-            yield from _json(_lines(first, text))
+            yield from _json(chain(io.StringIO(first, newline=""), text))
         else:
             yield from _csv(first, text, known)
 
@@ -144,32 +140,15 @@ def _encoding(path: Path, start: bytes, otherwise: str) -> str:
     return "utf-8-sig" if otherwise == "utf-8" else otherwise
 
 
-def _lines(first: str, rest: Iterable[str]) -> Iterator[str]:
-    """The lines of a text of which the beginning is read already; they keep their ends."""
-    held = io.StringIO(first, newline="").readlines()
-    last = held.pop() if held and not held[-1].endswith(("\n", "\r")) else ""
-    yield from held
-    for line in rest:
-        yield last + line
-        last = ""
-    if last:
-        yield last
-
-
 def _csv(first: str, rest: Iterable[str], known: frozenset[str]) -> Iterator[Sequence[str]]:
     csv.field_size_limit(_LONGEST_CELL)
-    lines = _lines(first, rest)
+    lines = chain(io.StringIO(first, newline=""), rest)
     top = next(lines, "")
     mark = None
     if found := _SEPARATOR.match(top):
         mark, top = found.group(1), next(lines, "")
     mark = mark or max(_DELIMITERS, key=lambda one: _fit(top, one, known))
-    yield from filter(None, csv.reader(_after(top, lines), delimiter=mark))
-
-
-def _after(top: str, lines: Iterator[str]) -> Iterator[str]:
-    yield top
-    yield from lines
+    return filter(None, csv.reader(chain([top], lines), delimiter=mark))
 
 
 def _fit(header: str, mark: str, known: frozenset[str]) -> tuple[int, int]:
