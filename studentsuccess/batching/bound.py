@@ -18,23 +18,25 @@ Any price and any charge give a bound; those that are found here are only good o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from studentsuccess.batching.group_part import Part
-from studentsuccess.batching.instance import Floats, Ints
+from studentsuccess.batching.instance import Floats
 from studentsuccess.batching.sizes import best_worth, counts, size_worth
+from studentsuccess.core.parallel import Engine, ordered_map
 
 # Cosines that are held at once.
-BLOCK = 2_000_000
+BLOCK = 1_000_000
 # What sums over doubles may be off by, for each student.
 _GUARD = 2e-13
 _PRICES, _HALVINGS = 33, 30
-# Rounds of charges for cells of up to so many students; beyond, each takes seconds and gains little.
-CHARGED, ROUNDS = 1500, 5
-_STEP = 0.035
+ROUNDS = 5
+# In cells of more students a round takes seconds: fewer of them, and blocks side by side.
+LARGE, LARGE_ROUNDS = 4000, 2
+# The first charge of who is wanted twice as much as the average; less in large cells, where many want the same.
+STEP, STEADY = 0.08, 3000
 
 
 @dataclass(frozen=True)
@@ -46,23 +48,25 @@ class Ceiling:
     alike: Floats  # for each size from the least on, the mean of the best cosines
 
 
-def ceiling(part: Part, rounds: int = ROUNDS) -> Ceiling:
+def ceiling(part: Part, rounds: int = ROUNDS, workers: int = 1) -> Ceiling:
     """The bound of a cell; more rounds of charges make it tighter, never wrong."""
     spectral = _spectral(part)
-    charge = np.zeros(part.count)
-    charged = part.pair_gain > 0 and 1 < part.count <= CHARGED
-    by_count = dict.fromkeys(spectral, np.inf)
-    alike = np.zeros(0)
-    for turn in range(1 + rounds * charged):
-        last = turn == rounds * charged
-        means, asked = _best_means(part, charge)
+    engine = Engine("threads", workers) if workers > 1 and part.count > LARGE else Engine("serial")
+    rounds = min(rounds, LARGE_ROUNDS) if part.count > LARGE else rounds
+    usual, step = min(part.sizes.target, part.count), STEP / (1 + part.count / STEADY)
+    charge, base, pull, alike = (np.zeros(part.count) for _ in range(4))
+    by_count, least = dict.fromkeys(spectral, np.inf), np.inf
+    for turn in range(1 + rounds * (part.pair_gain > 0 and part.count > 1)):
+        means, wanted = _best_means(part, charge, usual, engine)
         alike = alike if turn else means.mean(axis=0)
-        priced = _Priced(means, part)
-        found = priced.by_count(by_count, spectral)
+        found = _Priced(means, part).by_count(by_count, spectral)
+        if (most := max(found.values())) < least:
+            base, pull, least = charge, wanted - 1, most
+            step *= 0.85
+        else:
+            step /= 2
         by_count = {count: min(value, found[count]) for count, value in by_count.items()}
-        if not last:
-            picked = asked(priced.sizes_at(max(by_count, key=lambda count: by_count[count])))
-            charge = charge + _STEP / (1 + turn / 4) * (picked - 1)
+        charge = base + step * pull
     return Ceiling(max(by_count.values()) + _GUARD * part.count, by_count, alike)
 
 
@@ -106,51 +110,36 @@ class _Priced:
     def _batches(self, price: float) -> float:
         return float((1 / self.size[(self.worth - price / self.size).argmax(axis=1)]).sum())
 
-    def sizes_at(self, count: int) -> Ints:
-        return np.asarray(self.size[(self.worth - self._price(count) / self.size).argmax(axis=1)])
+
+def _best_means(part: Part, charge: Floats, usual: int, engine: Engine) -> tuple[Floats, Floats]:
+    """For each student and size the mean of the best charged cosines, paid back; and how wanted each student is.
+
+    Wanted: the share of a place that others would give in a batch of the usual size, over all of them; 1 on average.
+    """
+    rows = max(1, BLOCK // part.count)
+    blocks = [slice(start, min(start + rows, part.count)) for start in range(0, part.count, rows)]
+    means, wanted = [], np.zeros(part.count)
+    for mine, theirs in ordered_map(lambda block: _block(part, charge, usual, block), blocks, engine):
+        means.append(mine)
+        wanted += theirs
+    return np.concatenate(means), wanted
 
 
-def _best_means(part: Part, charge: Floats) -> tuple[Floats, Callable[[Ints], Floats]]:
-    """For each student and size the mean of the best charged cosines, paid back; and who is asked how often for it."""
-    count, sizes = part.count, part.sizes
-    most = min(sizes.most, count)
-    means = np.zeros((count, most - sizes.least + 1))
-    block = max(1, BLOCK // max(count, 1))
-    limits = np.zeros((count, max(most - 1, 1)))
-    for start in range(0, count, block):
-        rows = slice(start, start + block)
-        best = _best(part, charge, start, block, most - 1)
-        limits[rows, : best.shape[1]] = best
-        sums = np.concatenate([np.zeros((len(best), 1)), np.cumsum(best, axis=1)], axis=1)
-        others = np.arange(sizes.least - 1, most)
-        paid = np.where(others > 0, sums[:, others] / np.maximum(others, 1) + charge[rows, None], 0.0)
-        means[rows] = part.pair_gain * paid
-
-    def asked(size: Ints) -> Floats:
-        limit = limits[np.arange(count), np.maximum(size - 2, 0)]
-        times = np.zeros(count)
-        for start in range(0, count, block):
-            chosen = _charged(part, charge, start, block) >= limit[start : start + block, None]
-            times += (1 / np.maximum(chosen.sum(axis=1), 1)) @ chosen
-        return times
-
-    return means, asked
-
-
-def _charged(part: Part, charge: Floats, start: int, block: int) -> Floats:
-    found = part.vectors[start : start + block] @ part.vectors.T - charge
-    rows = np.arange(len(found))
-    found[rows, start + rows] = -np.inf
-    return found
-
-
-def _best(part: Part, charge: Floats, start: int, block: int, most: int) -> Floats:
-    """The best `most` of each row, descending."""
-    found = _charged(part, charge, start, block)
-    if most < found.shape[1]:
-        found.partition(found.shape[1] - most, axis=1)
-        found = found[:, found.shape[1] - most :]
-    return -np.sort(-found, axis=1)
+def _block(part: Part, charge: Floats, usual: int, rows: slice) -> tuple[Floats, Floats]:
+    """The same for some of the students."""
+    sizes, most = part.sizes, min(part.sizes.most, part.count)
+    charged = part.vectors[rows] @ part.vectors.T - charge
+    at = np.arange(len(charged))
+    charged[at, rows.start + at] = -np.inf
+    best = charged
+    if most - 1 < part.count:
+        best = np.partition(charged, part.count - most + 1, axis=1)[:, part.count - most + 1 :]
+    best = -np.sort(-best, axis=1)
+    sums = np.concatenate([np.zeros((len(best), 1)), np.cumsum(best, axis=1)], axis=1)
+    others = np.arange(sizes.least - 1, most)
+    paid = np.where(others > 0, sums[:, others] / np.maximum(others, 1) + charge[rows, None], 0.0)
+    chosen = charged >= best[:, min(max(usual - 2, 0), best.shape[1] - 1), None]
+    return part.pair_gain * paid, (1 / chosen.sum(axis=1)) @ chosen
 
 
 def _spectral(part: Part) -> dict[int, float]:

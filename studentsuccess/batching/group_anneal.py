@@ -1,53 +1,68 @@
-"""Annealing for large inputs: many cheap changes at random, ever fewer of them for the worse."""
+"""Annealing for large inputs: many cheap changes at random, ever fewer of them for the worse.
+
+It begins with batches that lie side by side after bisection. In large cells most pairs of students have nothing to gain
+from each other; so windows of neighbouring batches come first, each by itself, and then the whole, much cooler.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
 
-from studentsuccess.batching.group_part import Part, batch_sums
+from studentsuccess.batching.chunks import bisected
+from studentsuccess.batching.group_part import Part, batch_sums, random_worth, worth
 from studentsuccess.batching.instance import Floats, Ints
-from studentsuccess.batching.sizes import near_equal
 from studentsuccess.batching.swaps import Patience
 
-# Tries for each student in one iteration.
-TRIES = 10
-# Temperatures for a weight of 1, from where a tenth of the tries is taken to where next to none is.
-HOT, COLD = 0.1, 0.002
-# The last part of the iterations takes only what is better.
-_COLD_PART = 0.15
+# Tries for each student in one iteration: with few batches there is less to try.
+_TRIES, _PER_BATCHES, _MOST_TRIES = 5, 6, 12
+# Batches of a window.
+WINDOW = 37
+# Temperatures for a weight of 1: where windows and small cells begin, where the whole of a large one does, the end.
+HOT, WARM, COLD = 0.125, 0.025, 0.005
+# One in so many iterations is for taking only what is better; mostly fewer are enough.
+_FROZEN = 10
 
 
-@dataclass
-class Annealed:
-    labels: Ints
-    converged: bool
+def annealed(part: Part, batches: int, patience: Patience) -> tuple[Ints, bool]:
+    """Labels, and whether the last iteration hardly gained any more."""
+    labels = bisected(part, batches)
+    if batches <= WINDOW:
+        return _anneal(part, labels, batches, patience, HOT)
+    windows = -(-batches // WINDOW)
+    window_of = np.arange(batches) * windows // batches
+    for window in range(windows):
+        mine = np.flatnonzero(window_of == window)
+        rows = np.flatnonzero(window_of[labels] == window)
+        inner = replace(part, vectors=part.vectors[rows], seed=part.seed + window)
+        labels[rows] = _anneal(inner, labels[rows] - mine[0], len(mine), patience, HOT)[0] + mine[0]
+    return _anneal(part, labels, batches, patience, WARM)
 
 
-def anneal(part: Part, batches: int, seed: int, patience: Patience) -> Annealed:
-    """From batches dealt at random."""
+def _anneal(part: Part, labels: Ints, batches: int, patience: Patience, hot: float) -> tuple[Ints, bool]:
+    """Warm iterations, then frozen ones until one gains next to nothing, but no more than there were warm ones."""
     from studentsuccess.batching.group_kernel import anneal_steps
 
-    labels = np.repeat(np.arange(batches), near_equal(part.count, batches))
-    labels = np.random.default_rng(seed).permutation(labels)
-    size = np.bincount(labels, minlength=batches)
+    labels = labels.copy()
+    gained = worth(part, labels, batches) - random_worth(part)
     sums = np.ascontiguousarray(batch_sums(part, labels, batches))
     pairs = np.einsum("ij,ij->i", sums, sums) - np.bincount(labels, part.square, batches)
-    table = sparse.csr_array(part.vectors)
+    size, seed = np.bincount(labels, minlength=batches), np.array([part.seed | 1], np.uint64)
+    table, problem = sparse.csr_array(part.vectors), _problem(part)
     start, column = table.indptr.astype(np.int64), table.indices.astype(np.int32)
-    state = np.array([seed | 1], np.uint64)
-    problem = _problem(part)
-    gained, last = 0.0, 0.0
-    for heat in _heats(part, patience.iterations):
-        last = anneal_steps(
-            part.vectors, start, column, labels, size, sums, pairs, state, TRIES * part.count, problem, heat
+    tries = part.count * min(_TRIES + batches // _PER_BATCHES, _MOST_TRIES)
+    for heat in _heats(part.pair_gain, patience.iterations, tries, hot):
+        gain = anneal_steps(
+            start, column, table.data, part.square, labels, size, sums, pairs, seed, tries, problem, heat
         )
-        gained += last
-        if patience.expired() and heat[0] > 0:
+        gained += gain
+        if heat[0] == 0 and gain <= patience.convergence * max(gained, 0.0):
+            return labels, True
+        if patience.expired():
             break
-    return Annealed(labels, last <= patience.convergence * max(gained, 0.0) + 1e-9)
+    return labels, False
 
 
 def _problem(part: Part) -> Floats:
@@ -57,11 +72,9 @@ def _problem(part: Part) -> Floats:
     )
 
 
-def _heats(part: Part, iterations: int) -> list[Floats]:
+def _heats(weight: float, iterations: int, tries: int, hot: float) -> list[Floats]:
     """The temperature at which each iteration begins, and the factor of each try."""
-    cold = max(1, round(iterations * _COLD_PART))
-    warm = iterations - cold
-    hot, end = HOT * part.pair_gain, COLD * part.pair_gain
-    factor = (end / hot) ** (1 / max(warm * TRIES * part.count, 1)) if hot > 0 else 1.0
-    each = factor ** (TRIES * part.count)
-    return [np.array([hot * each**turn, factor]) for turn in range(warm)] + [np.array([0.0, 1.0])] * cold
+    warm = max(1, iterations - iterations // _FROZEN)
+    factor = (COLD / hot) ** (1 / (warm * tries))
+    first = [hot * weight * factor ** (tries * turn) for turn in range(warm)]
+    return [np.array([heat, factor]) for heat in first] + [np.array([0.0, 1.0])] * warm

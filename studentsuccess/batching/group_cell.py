@@ -10,7 +10,7 @@ import numpy as np
 from studentsuccess.batching.bound import Ceiling, ceiling
 from studentsuccess.batching.chunks import MOST, bisected, improve_windows
 from studentsuccess.batching.comparators import compared
-from studentsuccess.batching.group_anneal import anneal
+from studentsuccess.batching.group_anneal import annealed
 from studentsuccess.batching.group_limits import Limits
 from studentsuccess.batching.group_part import Part, Ties, random_worth, worth
 from studentsuccess.batching.group_pins import gathered, kept_batches
@@ -23,7 +23,7 @@ from studentsuccess.batching.swaps import Patience, Split, improve
 # Rounds of k-means before exchanges take over: more of them gain nothing that these do not.
 _ROUNDS = 2
 # The part of the iterations that is spent on each number of batches, to see which is the best.
-_TRIAL = 0.1
+_TRIAL = 0.08
 # How much of the difference that batch sizes make to the best cosines is there for real batches.
 _REACHED = 0.7
 
@@ -37,6 +37,7 @@ class Effort:
     annealed: bool  # compiled loops, which are worth loading for large inputs
     starts: int
     bound_rounds: int
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def solve(task: Task, effort: Effort) -> Solved:
     part = task.part
     if counts(part.count, part.sizes) == range(1, 2):
         return _undivided(task)
-    top = ceiling(part, effort.bound_rounds)
+    top = ceiling(part, effort.bound_rounds, effort.workers)
     labels, converged = _split(task, effort, top)
     reached = worth(part, labels, int(labels.max()) + 1) if labels is not None else 0.0
     return Solved(labels, reached, top.worth, random_worth(part), converged)
@@ -87,7 +88,7 @@ def _undivided(task: Task) -> Solved:
 def _split(task: Task, effort: Effort, top: Ceiling) -> tuple[Ints | None, bool]:
     few = _promising(task.part, top)
     if effort.algorithm == "auto" and effort.annealed and task.plain:
-        return _annealed(task.part, few, effort.patience)
+        return _tried_and_annealed(task.part, few, effort.patience)
     if task.previous is not None and effort.algorithm == "auto":
         few = [_nearest(task.part, task.previous)]
     labels, converged = _best(task, few, effort)
@@ -97,13 +98,12 @@ def _split(task: Task, effort: Effort, top: Ceiling) -> tuple[Ints | None, bool]
     return labels, converged
 
 
-def _annealed(part: Part, few: list[int], patience: Patience) -> tuple[Ints, bool]:
+def _tried_and_annealed(part: Part, few: list[int], patience: Patience) -> tuple[Ints, bool]:
     """A short trial of each number of batches, then the whole way with the best of them."""
     trial = Patience(max(1, round(patience.iterations * _TRIAL)), patience.convergence, patience.expired)
     if len(few) > 1:
-        few = [max(few, key=lambda count: worth(part, anneal(part, count, part.seed, trial).labels, count))]
-    found = anneal(part, few[0], part.seed, patience)
-    return found.labels, found.converged
+        few = [max(few, key=lambda count: worth(part, annealed(part, count, trial)[0], count))]
+    return annealed(part, few[0], patience)
 
 
 def _promising(part: Part, top: Ceiling) -> list[int]:
@@ -182,13 +182,14 @@ def _raw_starts(task: Task, count: int, effort: Effort) -> Iterator[tuple[Ints, 
             yield held
         return
     for number in range(effort.starts if effort.algorithm == "auto" else 1):
-        rng = np.random.default_rng([part.seed, count, number])
-        held = gathered(part, _first_labels(part, count, rng, effort), count, task.together)
+        held = gathered(part, _first_labels(part, count, number, effort), count, task.together)
         if held is not None:
             yield held
 
 
-def _first_labels(part: Part, count: int, rng: np.random.Generator, effort: Effort) -> Ints:
+def _first_labels(part: Part, count: int, number: int, effort: Effort) -> Ints:
+    """Bisection has the best first start, k-means others; beyond a size only bisection is quick."""
+    rng = np.random.default_rng([part.seed, count, number])
     if effort.algorithm != "auto":
         return compared(effort.algorithm, part, count, rng, effort.patience)
-    return kmeans(part, count, rng, _ROUNDS)[0] if part.count <= MOST else bisected(part, count)
+    return kmeans(part, count, rng, _ROUNDS)[0] if number and part.count <= MOST else bisected(part, count)

@@ -23,8 +23,9 @@ from studentsuccess.core.parallel import Engine, ordered_map
 from studentsuccess.core.reporter import Reporter
 
 Algorithm = Literal["auto", "kmeans", "spectral", "hierarchical"]
-# From how many students on compiled loops are worth loading, and compiling where that was never done.
-COMPILED = 2000
+# From how many students on, in all or in one cell, compiled loops are worth loading, and compiling where that was never
+# done; below, the others are as good and take a third of the memory.
+COMPILED, COMPILED_CELL = 8000, 2000
 _STARTS = 3
 
 
@@ -44,7 +45,7 @@ def group(instance: Instance, how: How, reporter: Reporter) -> Grouping:
     """Everyone in one batch, all hard rules kept; `Infeasible` where there is no such grouping, or none was found."""
     found = sound_cells(instance)
     table, rules, members = vectors(instance), hard_rules(instance), found.members()
-    effort = _effort(instance, how)
+    effort = _effort(instance, how, max(map(len, members), default=0))
     tasks = (_task(instance, key, rows, table, rules) for key, rows in zip(found.keys, members, strict=True))
     step = reporter.step("clustering", total=instance.students.count, unit="students")
     solved = []
@@ -59,15 +60,16 @@ def group(instance: Instance, how: How, reporter: Reporter) -> Grouping:
     return grouping
 
 
-def _effort(instance: Instance, how: How) -> Effort:
+def _effort(instance: Instance, how: How, largest: int) -> Effort:
     iterations = max(1, how.max_iterations // 4) if how.performance else how.max_iterations
     expired = _clock(how.time_limit)
     return Effort(
         how.algorithm,
         Patience(iterations, how.convergence, expired),
-        annealed=instance.students.count > COMPILED,
+        annealed=instance.students.count > COMPILED or largest > COMPILED_CELL,
         starts=1 if how.performance else _STARTS,
         bound_rounds=0 if how.performance else ROUNDS,
+        workers=how.workers,
     )
 
 
@@ -164,7 +166,7 @@ def _bounds(
     for rows in wide:
         if len(np.unique(found.of[rows])) > 1:
             part = Part(dense(table, rows), instance.sizes, instance.weights, 0)
-            bounds.append(ceiling(part, effort.bound_rounds).worth)
+            bounds.append(ceiling(part, effort.bound_rounds, effort.workers).worth)
     return bounds
 
 

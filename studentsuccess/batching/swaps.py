@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from studentsuccess.batching.group_limits import Limits
-from studentsuccess.batching.group_part import Part, Ties, batch_sums, per_pair
+from studentsuccess.batching.group_part import Part, Ties, batch_sums, per_pair, random_worth, worth
 from studentsuccess.batching.instance import Flags, Floats, Ints
 from studentsuccess.batching.sizes import size_worth
 
@@ -149,7 +149,8 @@ class Split:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on: iterations, the share of all gain so far below which one more is not tried, and a clock."""
+    """How long to go on: iterations, a clock, and convergence: an iteration that adds less than that share of what has
+    been gained over batches drawn at random is the last."""
 
     iterations: int
     convergence: float
@@ -158,7 +159,7 @@ class Patience:
 
 def improve(split: Split, limits: Limits | None, patience: Patience) -> bool:
     """Make what is better, until nothing is; or, as False, until patience ends."""
-    total = 0.0
+    total = worth(split.part, split.labels, split.batches) - random_worth(split.part)
     for _ in range(patience.iterations):
         gained = 0.0
         for _ in range(ROUNDS):
@@ -169,7 +170,7 @@ def improve(split: Split, limits: Limits | None, patience: Patience) -> bool:
             split.make(chosen)
             gained += float(chosen.gain.sum())
         total += gained
-        if gained <= patience.convergence * total:
+        if gained <= patience.convergence * max(total, 0.0):
             return True
         if patience.expired():
             return False
