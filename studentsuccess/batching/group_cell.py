@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,16 +128,30 @@ def _nearest(part: Part, previous: Codes) -> int:
 
 
 def _best(task: Task, few: list[int], effort: Effort) -> tuple[Ints | None, bool]:
-    best: tuple[float, Ints, bool] | None = None
+    """The first start with each number of batches, then the other starts with the best number."""
+    found = _Found(task)
     for count in few:
-        for start, ties in _starts(task, count, effort):
-            labels, converged = _from(task, start, count, ties, effort)
-            value = worth(task.part, labels, count)
-            if best is None or value > best[0] + 1e-9:
-                best = value, labels, converged
-            if effort.patience.expired():
-                break
-    return (best[1], best[2]) if best is not None else (None, True)
+        found.take(count, _starts(task, count, effort, range(1)), effort)
+    if found.labels is not None and effort.algorithm == "auto" and task.previous is None:
+        found.take(found.count, _starts(task, found.count, effort, range(1, effort.starts)), effort)
+    return found.labels, found.converged
+
+
+class _Found:
+    """The best labels so far."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.converged, self.count, self._worth = task, True, 0, -np.inf
+        self.labels: Ints | None = None
+
+    def take(self, count: int, starts: Iterable[tuple[Ints, Ties | None]], effort: Effort) -> None:
+        for start, ties in starts:
+            if self.labels is not None and effort.patience.expired():
+                return
+            labels, converged = _from(self.task, start, count, ties, effort)
+            value = worth(self.task.part, labels, count)
+            if value > self._worth + 1e-9:
+                self.labels, self.converged, self.count, self._worth = labels, converged, count, value
 
 
 def _from(task: Task, start: Ints, count: int, ties: Ties | None, effort: Effort) -> tuple[Ints, bool]:
@@ -152,10 +166,10 @@ def _from(task: Task, start: Ints, count: int, ties: Ties | None, effort: Effort
     return split.labels, converged
 
 
-def _starts(task: Task, count: int, effort: Effort) -> Iterator[tuple[Ints, Ties | None]]:
+def _starts(task: Task, count: int, effort: Effort, numbers: range) -> Iterator[tuple[Ints, Ties | None]]:
     """Starts that keep all limits and pins; where none of the usual ones can be mended, those that rules like."""
     found = 0
-    for labels, ties in _raw_starts(task, count, effort):
+    for labels, ties in _raw_starts(task, count, effort, numbers):
         if task.limits is not None:
             mended = repaired(task.part, labels, count, task.limits, ties, task.part.seed)
             if mended is None:
@@ -163,7 +177,7 @@ def _starts(task: Task, count: int, effort: Effort) -> Iterator[tuple[Ints, Ties
             labels = mended
         found += 1
         yield labels, ties
-    if not found and task.limits is not None:
+    if not found and numbers.start == 0 and task.limits is not None:
         for labels in orderly_starts(task.part, count, task.limits):
             held = gathered(task.part, labels, count, task.together)
             if held is None:
@@ -173,7 +187,7 @@ def _starts(task: Task, count: int, effort: Effort) -> Iterator[tuple[Ints, Ties
                 yield mended, held[1]
 
 
-def _raw_starts(task: Task, count: int, effort: Effort) -> Iterator[tuple[Ints, Ties | None]]:
+def _raw_starts(task: Task, count: int, effort: Effort, numbers: range) -> Iterator[tuple[Ints, Ties | None]]:
     part = task.part
     if effort.algorithm == "auto" and task.previous is not None:
         labels, home = kept_batches(part, task.previous, count)
@@ -181,7 +195,7 @@ def _raw_starts(task: Task, count: int, effort: Effort) -> Iterator[tuple[Ints, 
         if held is not None:
             yield held
         return
-    for number in range(effort.starts if effort.algorithm == "auto" else 1):
+    for number in numbers:
         held = gathered(part, _first_labels(part, count, number, effort), count, task.together)
         if held is not None:
             yield held

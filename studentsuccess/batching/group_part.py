@@ -29,6 +29,11 @@ class Part:
         """The squared length of each vector: 1, or less where something is missing."""
         return np.asarray(np.einsum("ij,ij->i", self.vectors, self.vectors))
 
+    @cached_property
+    def alike(self) -> Floats:
+        """The cosine of each pair: for parts that are not too large for such a table."""
+        return np.asarray(self.vectors @ self.vectors.T)
+
     @property
     def pair_gain(self) -> float:
         return self.weights.homogeneity

@@ -26,7 +26,8 @@ Algorithm = Literal["auto", "kmeans", "spectral", "hierarchical"]
 # From how many students on, in all or in one cell, compiled loops are worth loading, and compiling where that was never
 # done; below, the others are as good and take a third of the memory.
 COMPILED, COMPILED_CELL = 8000, 2000
-_STARTS = 3
+# Starts of a cell, where there is time for several.
+_STARTS, _SEVERAL = 3, 1500
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _effort(instance: Instance, how: How, largest: int) -> Effort:
         how.algorithm,
         Patience(iterations, how.convergence, expired),
         annealed=instance.students.count > COMPILED or largest > COMPILED_CELL,
-        starts=1 if how.performance else _STARTS,
+        starts=1 if how.performance or instance.students.count > _SEVERAL else _STARTS,
         bound_rounds=0 if how.performance else ROUNDS,
         workers=how.workers,
     )

@@ -51,7 +51,6 @@ class Split:
         self.labels = labels.astype(np.int64)
         self.size = np.bincount(labels, minlength=batches)
         sums = batch_sums(part, self.labels, batches)
-        self.alike = part.vectors @ part.vectors.T
         self.near = part.vectors @ sums.T  # of each student to the sum of each batch
         self.pairs = np.einsum("ij,ij->i", sums, sums) - np.bincount(self.labels, part.square, batches)
 
@@ -69,7 +68,7 @@ class Split:
         here, there = np.triu_indices(self.batches, 1)
         one, other = chosen[here, :, there], chosen[there, :, here]
         gain = value[here, :, there][:, :, None] + value[there, :, here][:, None, :]
-        gain = gain - (rate[here] + rate[there])[:, None, None] * self.alike[one[:, :, None], other[:, None, :]]
+        gain = gain - (rate[here] + rate[there])[:, None, None] * self.part.alike[one[:, :, None], other[:, None, :]]
         width = chosen.shape[1]
         found = Offers(
             gain.reshape(-1),
@@ -139,7 +138,7 @@ class Split:
     def _count_pairs(self, offers: Offers, back: Flags) -> None:
         """The sums over pairs of both batches, from sums as they were before."""
         here, there, one, other = offers.here, offers.there, offers.one, offers.other
-        own, alike = self.part.square, np.where(back, self.alike[one, other], 0.0)
+        own, alike = self.part.square, np.where(back, self.part.alike[one, other], 0.0)
         left = self.near[one, here] - own[one]
         came = np.where(back, self.near[other, here], 0.0)
         gone = np.where(back, self.near[other, there] - own[other], 0.0)
