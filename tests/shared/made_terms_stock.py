@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 TARGET, MARGIN, SHIFTS = 35, 0.9, 3
+SMALLER = 0.7  # rather three batches of 28 than two of 42: fewer students are more alike
 HOURS = 18
-# Beyond what is needed: rooms (some are closed in the evening), a few larger ones, hours for what is not foreseen.
-SPARE_ROOMS, CLOSED, SPARE_HOURS = 0.2, 0.12, 1.25
+# Every eighth room is there twice, for those that are closed in the evening; a few are larger than needed.
+AGAIN, CLOSED, SPARE_ROOMS = 8, 0.12, 0.1
+SPARE_HOURS = 1.25
 KINDS = ("lecture", "seminar", "lab")
 
 
@@ -35,10 +37,11 @@ def shifts_table() -> pa.Table:
 
 
 def rooms_table(cells: Sequence[int], rng: np.random.Generator) -> pa.Table:
-    """One room for every three batches, as large as the largest of them asks for, and some more."""
+    """One room for every three batches, as large as the largest of them asks for, some of the same, some larger."""
     needed = np.sort(_seats(cells))[::-1][::SHIFTS]
+    needed = np.concatenate([needed, needed[::AGAIN]])
     extra = rng.choice([44, 50, 67, 90], int(len(needed) * SPARE_ROOMS) + 3, p=[0.45, 0.3, 0.2, 0.05])
-    capacity = np.concatenate([needed + rng.integers(0, 3, len(needed)), extra])
+    capacity = np.concatenate([needed + rng.integers(0, 2, len(needed)), extra])
     capacity = capacity[rng.permutation(len(capacity))]
     closed = rng.random(len(capacity)) < CLOSED
     closed[np.argmax(capacity)] = False
@@ -54,7 +57,7 @@ def rooms_table(cells: Sequence[int], rng: np.random.Generator) -> pa.Table:
 
 def _seats(cells: Sequence[int]) -> np.ndarray:
     """What each batch asks for, when a cell is split evenly and a batch may be two larger than that."""
-    batches = [max(1, round(size / TARGET)) for size in cells]
+    batches = [max(1, int(size / TARGET + SMALLER)) for size in cells]
     sizes = [np.full(count, -(-size // count) + 2) for size, count in zip(cells, batches, strict=True)]
     return np.ceil(np.concatenate(sizes) / MARGIN).astype(np.int64)
 

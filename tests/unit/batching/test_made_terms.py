@@ -85,12 +85,15 @@ def test_awkward_names_come_through() -> None:
     assert {'Jo "Ace" Müller, Jr.', "Ng\nAn O'Brien", "=Eve {X}"} <= names
 
 
-def test_rooms_hold_an_even_split_with_a_fill_of_eight_in_ten() -> None:
+@pytest.mark.parametrize(
+    ("students", "seed", "giant"), [(3000, 0, False), (3000, 0, True), *((500, s, False) for s in range(6))]
+)
+def test_rooms_hold_an_even_split_with_a_fill_of_eight_in_ten(students: int, seed: int, giant: bool) -> None:
     """Each cell split evenly, batches by size into rooms by size, each room in its shifts: none is left out."""
-    found = made_instance(3000)
+    found = made_instance(students, seed, giant=giant)
     sizes: list[int] = []
     for size in _cells(found).values():
-        count = max(1, round(size / 35))
+        count = max(1, int(size / 35 + 0.7))
         sizes += [size // count + (at < size % count) for at in range(count)]
     slots = np.sort(np.repeat(found.rooms.capacity, found.rooms.open.sum(axis=1)))
     used, at = [], 0
