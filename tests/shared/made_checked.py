@@ -253,6 +253,14 @@ def holds(term: Made, rule: dict[str, Any], batch: int) -> bool:
 
 
 def values(term: Made, row: int, name: str) -> list[str]:
+    """What a rule's field holds for a student; of courses what any of theirs has, once."""
+    if name.startswith("program."):
+        programs = {one["program_id"]: one for one in term.files["programs"]}
+        return [programs[term.students[row]["program_id"]][name.removeprefix("program.")]]
+    if name == "course.department_id":
+        own = values(term, row, "program.department_id")[0]
+        courses = [one for one in term.files["courses"] if one["course_id"] in term.takes(row)]
+        return sorted({one["department_id"] or own for one in courses})
     value = term.students[row][name]
     return value if isinstance(value, list) else [str(value).casefold()]
 

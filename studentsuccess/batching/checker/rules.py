@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from studentsuccess.batching.checker.lists import looks_like_lists, pairs_of
+from studentsuccess.batching.checker.lists import looks_like_lists, once, pairs_of
 from studentsuccess.batching.checker.tables import Column, Ints
 from studentsuccess.batching.checker.term import Flags, Term, places
 
@@ -184,14 +184,13 @@ def _of_courses(term: Term, who: Ints, name: str) -> Values:
         code = [place.setdefault(label, len(place)) for label in own.labels]
         item = np.where(item >= 0, item, np.array([*code, -1], np.int64)[own.codes][row])
         labels = list(place)
-    return Values(row[item >= 0], item[item >= 0], len(labels), is_list=True)
+    return Values(*once(row[item >= 0], item[item >= 0], len(labels)), len(labels), is_list=True)
 
 
 def most_shared(values: Values, batches: Batches) -> Ints:
     """How many of each batch share the value that most of them have."""
     width = max(values.many, 1)
-    pairs = np.unique(np.stack([values.row, values.item]), axis=1) if values.is_list else (values.row, values.item)
-    found, counts = np.unique(batches.batch[pairs[0]] * width + pairs[1], return_counts=True)
+    found, counts = np.unique(batches.batch[values.row] * width + values.item, return_counts=True)
     most = np.zeros(batches.count, np.int64)
     np.maximum.at(most, found // width, counts)
     return most

@@ -67,6 +67,21 @@ def test_every_figure_is_that_of_plain_loops(tmp_path: Path) -> None:
     assert sum(said.values()) > 0, "a term in which every wish comes true shows nothing"
 
 
+@pytest.mark.parametrize(
+    "name", ["course.department_id", "program.department_id", "enrolled_courses", "student_id", "age"]
+)
+@pytest.mark.parametrize(("kind", "threshold"), [("no_mix", None), ("homogeneous", 0.6), ("capacity_limit", 0.6)])
+def test_rules_about_any_field_are_judged_as_plain_loops_do(
+    tmp_path: Path, name: str, kind: str, threshold: float | None
+) -> None:
+    term = made()
+    rule = {"code": "X", "entity": "student", "field": name, "kind": kind, "hard": False, "weight": 3.0}
+    term.rules += ({**rule, "threshold": threshold},)
+    found = checked(tmp_path, term)
+    assert found.disagreements == ()
+    assert found.objective == pytest.approx(objective(term), rel=1e-12)
+
+
 @given(st.permutations(range(6)), st.permutations(range(6, 13)))
 @settings(max_examples=25, deadline=None)
 def test_whoever_is_with_whom_the_figures_agree(
