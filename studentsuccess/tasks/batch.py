@@ -159,6 +159,7 @@ def plan(request: BatchRequest, context: Context, reporter: Reporter) -> BatchPl
         read = read_instance(request.folder, input_request(context, request.beside))
     if read.instance is None:
         raise TermError(read, context.shown(request.folder))
+    give_back()
     inputs = inputs_of(request, read, context)
     made = BatchPlan(context, request, read, read.instance, inputs, key_of(request, context, inputs), None)
     return replace(made, done=is_done(context.workspace, context.limits, made.key, _targets(made)))
@@ -238,6 +239,7 @@ def _solved(made: BatchPlan, read: Read, journal: Journal, kept: Unfinished) -> 
     context, instance = made.context, made.instance
     try:
         grouping = _grouped(made, journal, kept)
+        give_back()
         placement = _placed(made, grouping, journal, kept)
     except Infeasible as found:
         problem = NoSolutionError(found.obstacles, journal.run_id)

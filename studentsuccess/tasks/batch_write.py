@@ -17,6 +17,7 @@ from studentsuccess.batching.pages import page
 from studentsuccess.batching.quality import Quality, assess
 from studentsuccess.batching.report_facts import Facts, facts_of
 from studentsuccess.core.counts import Counts
+from studentsuccess.core.memory import give_back
 from studentsuccess.core.page_html import html
 from studentsuccess.errors import SsError
 from studentsuccess.tasks.batch_files import LOGS, QUALITY, TABLES, as_json, write_table, write_text
@@ -95,6 +96,7 @@ def _document(found: Results, quality: Quality, run_id: str) -> dict[str, object
 
 def _check(folder: Path, term: Path) -> None:
     """Before anything is committed."""
+    give_back()
     wrong = verify(folder, term).disagreements
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
