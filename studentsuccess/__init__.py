@@ -16,10 +16,14 @@ if TYPE_CHECKING:
         explain_row,
         list_models,
         model,
+        process_student_batching,
         promote,
+        quick_batch_processing,
         score,
         train,
+        validate_batch_processing_inputs,
         verify,
+        verify_batches,
     )
     from studentsuccess.errors import ExitCode, SsError
 
@@ -33,10 +37,14 @@ _PLACES = {
     "explain_row": "studentsuccess.api",
     "list_models": "studentsuccess.api",
     "model": "studentsuccess.api",
+    "process_student_batching": "studentsuccess.api",
     "promote": "studentsuccess.api",
+    "quick_batch_processing": "studentsuccess.api",
     "score": "studentsuccess.api",
     "train": "studentsuccess.api",
+    "validate_batch_processing_inputs": "studentsuccess.api",
     "verify": "studentsuccess.api",
+    "verify_batches": "studentsuccess.api",
     "ExitCode": "studentsuccess.errors",
     "SsError": "studentsuccess.errors",
 }
@@ -52,10 +60,14 @@ __all__ = [
     "explain_row",
     "list_models",
     "model",
+    "process_student_batching",
     "promote",
+    "quick_batch_processing",
     "score",
     "train",
+    "validate_batch_processing_inputs",
     "verify",
+    "verify_batches",
 ]
 
 

@@ -13,20 +13,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
+from studentsuccess.batching.checker import Verified
+from studentsuccess.batching.inputs import Read
 from studentsuccess.config.layers import Overrides, load
 from studentsuccess.core.reporter import Reporter, SilentReporter
 from studentsuccess.errors import UsageError
 from studentsuccess.models.labels import Asked
+from studentsuccess.tasks import batch as batch_task
+from studentsuccess.tasks import batch_check, etl_demo, etl_retry, train_data
 from studentsuccess.tasks import etl as etl_task
-from studentsuccess.tasks import etl_demo, etl_retry, train_data
 from studentsuccess.tasks import explain as explain_task
 from studentsuccess.tasks import models as models_task
 from studentsuccess.tasks import score as score_task
 from studentsuccess.tasks import train as train_task
 from studentsuccess.tasks import verify as verify_task
+from studentsuccess.tasks.batch import BatchResult
+from studentsuccess.tasks.batch_request import Beside
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import EtlRequest, EtlResult
 from studentsuccess.tasks.explain import Explained, ExplainPlan, ExplainRequest, RowExplained
@@ -179,6 +185,62 @@ def compare(specs: Iterable[str], workspace: str | Path = ".") -> Comparison:
 def promote(spec: str, workspace: str | Path = ".", *, wait: float = 0.0) -> Promoted:
     """Make `score` use this version."""
     return models_task.run(models_task.plan(spec, _context(workspace, None, wait)))
+
+
+def process_student_batching(
+    folder: str | Path,
+    output: str | Path,
+    workspace: str | Path = ".",
+    *,
+    day: date | None = None,
+    rules: str | Path | None = None,
+    pins: str | Path | None = None,
+    previous: str | Path | None = None,
+    settings: Mapping[str, object] | None = None,
+    reporter: Reporter | None = None,
+    wait: float = 0.0,
+) -> BatchResult:
+    """A term's files into batches with rooms and shifts, as `ss batch process`; `settings` such as `{"batch.seed": 7}`.
+
+    A term that can't be used is a `TermError` whose `read` has all problems; without a solution it is a
+    `NoSolutionError` whose `obstacles` have the reasons and the ways out. Both are `SsError`.
+    """
+    context, silent = _context(workspace, settings, wait), reporter or SilentReporter()
+    beside = _beside(rules, pins, previous)
+    request = batch_task.BatchRequest(Path(folder), Path(output), day or date.today(), beside)  # noqa: DTZ011
+    return batch_task.run(batch_task.plan(request, context, silent), silent)
+
+
+def quick_batch_processing(
+    folder: str | Path, output: str | Path, workspace: str | Path = ".", *, day: date | None = None
+) -> BatchResult:
+    """The same with less effort (`batch.performance`): for a first look."""
+    return process_student_batching(folder, output, workspace, day=day, settings={"batch.performance": True})
+
+
+def validate_batch_processing_inputs(
+    folder: str | Path,
+    workspace: str | Path = ".",
+    *,
+    rules: str | Path | None = None,
+    pins: str | Path | None = None,
+    previous: str | Path | None = None,
+    settings: Mapping[str, object] | None = None,
+    reporter: Reporter | None = None,
+) -> Read:
+    """Everything that is wrong with a term's files, as `ss batch check`: `ready`, `files` and `problems`."""
+    context = _context(workspace, settings, 0.0)
+    beside = _beside(rules, pins, previous)
+    return batch_check.check(Path(folder), context, reporter or SilentReporter(), beside)
+
+
+def verify_batches(output: str | Path, folder: str | Path) -> Verified:
+    """Recompute every measure and rule of batches from the files alone, as `ss batch verify`."""
+    return batch_check.verify(Path(output), Path(folder))
+
+
+def _beside(*paths: str | Path | None) -> Beside:
+    return Beside(*(None if path is None else Path(path) for path in paths))
 
 
 def verify(workspace: str | Path = ".") -> tuple[Finding, ...]:

@@ -72,6 +72,7 @@ def root(
 def _register() -> None:
     from studentsuccess.cli import (
         alerts,
+        batch,
         config,
         doctor,
         etl,
@@ -89,7 +90,7 @@ def _register() -> None:
         verify,
     )
 
-    steps = (init, run, etl, train, score, explain, marts, alerts, experiment, roi, report, publish)
+    steps = (init, run, etl, train, score, explain, marts, alerts, experiment, roi, report, publish, batch)
     for module in (*steps, models, verify, doctor, config):
         module.register(app)
 

@@ -15,6 +15,11 @@ def text(*names: str, about: str, metavar: str) -> Any:
     return typer.Option(*names, help=about, metavar=metavar, show_default=False)
 
 
+Output = Annotated[
+    str | None,
+    text("--output", "-o", about="A file (.csv, .parquet, .jsonl; - is stdout); of batches a folder.", metavar="OUT"),
+]
+Workers = Annotated[int | None, text("--workers", about="Processors to use.", metavar="N")]
 Name = Annotated[str | None, text("--name", about="Name of what is made: a dataset, a model.", metavar="NAME")]
 Ids = Annotated[list[str] | None, text("--id", about="Column(s) that identify a row.", metavar="COLUMN")]
 Target = Annotated[str | None, text("--target", about="Column to be predicted.", metavar="COLUMN")]

@@ -26,15 +26,13 @@ def register(app: typer.Typer) -> None:
             typer.Argument(metavar="[INPUT]...", help="Files, folders or patterns; - is stdin.", show_default=False),
         ] = None,
         model: flags.Model = None,
-        output: Annotated[
-            str | None, flags.text("--output", "-o", about=".csv, .parquet or .jsonl; - is stdout.", metavar="FILE")
-        ] = None,
+        output: flags.Output = None,
         ids: flags.Ids = None,
         evaluate: Annotated[
             bool, typer.Option("--evaluate", help="Compare with the target column; no score sees it.")
         ] = False,
         explain: Annotated[int, typer.Option("--explain", help="Add the K strongest reasons.", metavar="K", min=0)] = 0,
-        workers: Annotated[int | None, flags.text("--workers", about="Processors to use.", metavar="N")] = None,
+        workers: flags.Workers = None,
         max_rejects: flags.MaxRejects = None,
     ) -> None:
         """Predict row by row with a registered model, in input order."""

@@ -365,8 +365,59 @@ class PublishSettings(Section):
     timeout_seconds: float = _setting(10, "Seconds until a server that says nothing is given up.", ge=1, le=600)
 
 
+ReportFormat = Literal["txt", "json", "html", "csv"]
+
+
 class BatchSettings(Section):
     """Students into batches, rooms and shifts."""
+
+    min_size: int = _setting(15, "Fewest students in a batch; usual are 5 to 25.", ge=1, le=10_000)
+    target_size: int = _setting(35, "Students that a batch should have; usual are 15 to 80.", ge=1, le=10_000)
+    max_size: int = _setting(60, "Most students in a batch; usual are 30 to 100.", ge=1, le=10_000)
+    homogeneity_weight: float = _setting(
+        0.4,
+        "What it counts that batches take the same courses; the three weights sum to 1.",
+        flag="--weights",
+        ge=0,
+        le=2,
+    )
+    balance_weight: float = _setting(0.3, "What it counts that rooms are filled.", flag="--weights", ge=0, le=2)
+    size_weight: float = _setting(
+        0.3, "What it counts that batches have their target size.", flag="--weights", ge=0, le=2
+    )
+    tenant_id: str | None = _setting(
+        None, "Whose rows of entity_parameter_values hold.", example="hill-college", min_length=1, max_length=200
+    )
+    algorithm: Literal["auto", "kmeans", "spectral", "hierarchical"] = _setting(
+        "auto", "How students are grouped; auto is ours, the others are there to compare with, and are repaired after."
+    )
+    max_iterations: int = _setting(100, "Most rounds of improvement; usual are 10 to 1,000.", ge=1, le=1_000_000)
+    convergence: float = _setting(
+        0.001, "Gain of a round below which no other follows; usual are 0.000001 to 0.001.", gt=0, lt=1
+    )
+    performance: bool = _setting(False, "Whether time counts more than the last bit of quality.")
+    time_limit: float | None = _setting(
+        None,
+        "Seconds after which grouping ends with what it has; then two runs may differ.",
+        example=60,
+        gt=0,
+        expects="a number of seconds above 0",
+    )
+    seed: int = _setting(42, "Start of the random numbers of the grouping.", ge=0, le=2**63 - 1)
+    relax: tuple[str, ...] = _setting((), "Fields whose values may be merged where too few students share one.")
+    strict: bool = _setting(False, "Whether a threshold or a soft rule that is not met makes the exit code 1.")
+    lenient: bool = _setting(False, "Whether bad rows go to the dead letters instead of stopping the run.")
+    report_formats: tuple[ReportFormat, ...] = _setting(
+        ("txt", "json", "html", "csv"),
+        "Which reports are written.",
+        flag="--report-format",
+        expects="a list of `txt`, `json`, `html`, `csv`",
+    )
+    least_coherence: float = _setting(0.70, "Academic coherence that is wanted.", ge=0, le=1)
+    least_utilization: float = _setting(0.75, "Seat utilisation that is wanted.", ge=0, le=1)
+    least_satisfaction: float = _setting(0.90, "Satisfaction of soft rules that is wanted, by weight.", ge=0, le=1)
+    least_silhouette: float = _setting(0.3, "Silhouette that is wanted.", ge=-1, le=1)
+    least_balance: float = _setting(0.8, "Balance of sizes that is wanted.", ge=0, le=1)
 
 
 class AzureSettings(Section):

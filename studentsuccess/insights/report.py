@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from studentsuccess.insights.report_action import ALERTS, calls, returns_of, what_to_do, worth
-from studentsuccess.insights.report_blocks import (
+from studentsuccess.core.page import (
     Block,
     Bullets,
     Code,
@@ -24,6 +23,7 @@ from studentsuccess.insights.report_blocks import (
     missing,
     say,
 )
+from studentsuccess.insights.report_action import ALERTS, calls, returns_of, what_to_do, worth
 from studentsuccess.insights.report_cells import Totals, totals
 from studentsuccess.insights.report_risk import talk_about, who, why
 from studentsuccess.insights.report_setting import Recovery, Setting

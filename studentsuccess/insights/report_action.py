@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from studentsuccess.insights import charts
-from studentsuccess.insights.charts import About, Line
-from studentsuccess.insights.experiment import base_rate
-from studentsuccess.insights.experiment_report import PLAN_NOT_EVIDENCE
-from studentsuccess.insights.proportions import Interval
-from studentsuccess.insights.report_blocks import (
+from studentsuccess.core import charts
+from studentsuccess.core.charts import About, Line
+from studentsuccess.core.page import (
     Block,
     Bullets,
     Chart,
@@ -24,6 +21,9 @@ from studentsuccess.insights.report_blocks import (
     missing,
     say,
 )
+from studentsuccess.insights.experiment import base_rate
+from studentsuccess.insights.experiment_report import PLAN_NOT_EVIDENCE
+from studentsuccess.insights.proportions import Interval
 from studentsuccess.insights.report_risk import nobody_scored, talk_about
 from studentsuccess.insights.report_setting import Setting
 from studentsuccess.insights.report_words import (

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from studentsuccess.insights import charts
-from studentsuccess.insights.charts import About, Bar, Dot, Line
-from studentsuccess.insights.proportions import Interval, wilson
-from studentsuccess.insights.report_blocks import (
+from studentsuccess.core import charts
+from studentsuccess.core.charts import About, Bar, Dot, Line
+from studentsuccess.core.page import (
     Block,
     Chart,
     Code,
@@ -19,6 +18,7 @@ from studentsuccess.insights.report_blocks import (
     missing,
     say,
 )
+from studentsuccess.insights.proportions import Interval, wilson
 from studentsuccess.insights.report_cells import Totals, bands, is_safe, totals, weeks
 from studentsuccess.insights.report_setting import Setting
 from studentsuccess.insights.report_words import NOTHING, about, percent, several, span

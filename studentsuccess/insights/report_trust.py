@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from studentsuccess.core import charts
+from studentsuccess.core.charts import About, Point
 from studentsuccess.core.counts import Counts
-from studentsuccess.insights import charts
-from studentsuccess.insights.charts import About, Point
-from studentsuccess.insights.report_blocks import (
+from studentsuccess.core.page import (
     Block,
     Bullets,
     Chart,

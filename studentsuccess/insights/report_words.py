@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from studentsuccess.core.page_markdown import SPACE
 from studentsuccess.insights.proportions import Interval
-from studentsuccess.insights.report_markdown import SPACE
 
 NOTHING = "–"
 

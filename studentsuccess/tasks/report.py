@@ -8,11 +8,11 @@ from pathlib import Path
 
 from studentsuccess.core.atomic import temp_path
 from studentsuccess.core.digest import text_digest
+from studentsuccess.core.page import Page
+from studentsuccess.core.page_html import html
+from studentsuccess.core.page_markdown import markdown
 from studentsuccess.core.reporter import Reporter, phase
 from studentsuccess.insights.report import compose
-from studentsuccess.insights.report_blocks import Page
-from studentsuccess.insights.report_html import html
-from studentsuccess.insights.report_markdown import markdown
 from studentsuccess.insights.report_setting import Setting
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import recorded

@@ -39,7 +39,7 @@ def staging_folder(workspace: Workspace, run_id: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        if not (folder / _PROMISED).exists():
+        if not is_promised(workspace, run_id):
             with suppress(OSError):
                 _unlink_files(workspace, (run_id,))
             shutil.rmtree(folder, ignore_errors=True)
@@ -48,6 +48,11 @@ def staging_folder(workspace: Workspace, run_id: str) -> Iterator[Path]:
 def promise(workspace: Workspace, run_id: str) -> None:
     """From now on only the database knows whether the run happened."""
     (workspace.staging / run_id / _PROMISED).touch()
+
+
+def is_promised(workspace: Workspace, run_id: str) -> bool:
+    """Whether a COMMIT was begun and not brought to its end: what it promised must stay where it is."""
+    return (workspace.staging / run_id / _PROMISED).exists()
 
 
 def keep_promise(workspace: Workspace, run_id: str) -> None:

@@ -47,6 +47,14 @@ class Section:
         """A ratio that must not be below `least`."""
         self._judge(name, f"{value:.2f}x", f">= {least:g}x", value >= least, judged, value)
 
+    def seconds(self, name: str, value: float, *, most: float) -> None:
+        """A time that was promised for a machine with two processors."""
+        self._judge(name, f"{value:.1f} s", f"<= {most:g} s", value <= most, True, value)
+
+    def reached(self, name: str, value: float, *, least: float, judged: bool = True) -> None:
+        """A share that must not be below `least`."""
+        self._judge(name, f"{value:.4f}", f">= {least:g}", value >= least, judged, value)
+
     def memory(self, name: str, value: float, *, most: float, below: bool = False) -> None:
         """Bytes that must not be above `most`, or must be `below` it."""
         good = value < most if below else value <= most

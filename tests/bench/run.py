@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import batch
 import oulad
 import risk
 import score
@@ -28,9 +29,9 @@ from report import Section, note
 from report import table as rendered
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = ("startup", "table", "oulad", "train", "score", "uci", "risk")
-REPEATS = {"startup": 15, "table": 3, "oulad": 3, "train": 3, "score": 3, "uci": 5, "risk": 3}
-QUICK_REPEATS = {"startup": 5, "table": 1, "oulad": 1, "train": 1, "score": 1, "uci": 1, "risk": 1}
+SECTIONS = ("startup", "table", "oulad", "train", "score", "uci", "risk", "batch")
+REPEATS = {"startup": 15, "table": 3, "oulad": 3, "train": 3, "score": 3, "uci": 5, "risk": 3, "batch": 3}
+QUICK_REPEATS = {"startup": 5, "table": 1, "oulad": 1, "train": 1, "score": 1, "uci": 1, "risk": 1, "batch": 1}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=_count, help=f"rows of the two made tables; default: {table.ROWS:,}")
     parser.add_argument("--repeats", type=_count, help="runs of each command; default: 15 starts, 5 of uci, 3 others")
     parser.add_argument("--quick", action="store_true", help="a small sample: are the results right, does it all work")
-    parser.add_argument("--full", action="store_true", help=f"also {table.FULL_ROWS:,} rows: does memory stay flat")
+    parser.add_argument(
+        "--full", action="store_true", help=f"also {table.FULL_ROWS:,} rows or all terms: is memory flat"
+    )
     parser.add_argument("--data", type=Path, metavar="DIR", help="where made data is kept; default: .cache/bench")
     return parser
 
@@ -94,6 +97,7 @@ def _runners(asked: argparse.Namespace) -> dict[str, Callable[[], Section]]:
         "train": lambda: train.measure_train(data, rows, repeats["train"], asked.full),
         "score": lambda: score.measure_score(data, rows, repeats["score"], asked.full),
         "uci": lambda: uci.measure_uci(oulad.real_data(), data, repeats["uci"], asked.quick),
+        "batch": lambda: batch.measure_batch(data, repeats["batch"], asked.quick, asked.full),
         "risk": lambda: risk.measure_risk(oulad.real_data(), data, repeats["risk"], asked.quick),
     }
 

@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 from made_models import context_of, make_manifest, register
 from made_predictions import make_predictions
+from made_terms import Term, write_term
 from made_trials import a_trial
 from trained import put, students
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDENTS = 300
+TERM_STUDENTS = 150
 # What a command needs to have something to do; one that is not named here is run bare.
 SOMETHING_TO_DO: dict[str, tuple[str, ...]] = {
     "etl": ("inputs/demo", "--kind", "oulad"),
@@ -36,6 +38,9 @@ SOMETHING_TO_DO: dict[str, tuple[str, ...]] = {
     "marts check": ("--to", "published"),
     "experiment analyze": ("trial.csv",),
     "publish": ("--to", "artifacts"),
+    "batch check": ("term",),
+    "batch process": ("term", "-o", "batches", "--date", "2025-09-01"),
+    "batch verify": ("batches", "term"),
 }
 # These need a table and a model that learned from it.
 LEARNED = ("score", "explain")
@@ -92,6 +97,28 @@ def foretold_once(demo_once: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+@pytest.fixture(scope="session")
+def term_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A term's files; not to be written to."""
+    return write_term(tmp_path_factory.mktemp("made") / "term", Term(TERM_STUDENTS, seed=3))
+
+
+@pytest.fixture(scope="session")
+def batches_once(term_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The batches of that term; not to be written to."""
+    import studentsuccess as ss
+
+    folder = tmp_path_factory.mktemp("batched")
+    ss.process_student_batching(term_once, folder / "batches", folder / "workspace", day=date(2025, 9, 1))
+    return folder / "batches"
+
+
+@pytest.fixture
+def term(term_once: Path, workspace: Path) -> Path:
+    """A copy of that term, to do anything with, where `run_ss` and `cli` start."""
+    return shutil.copytree(term_once, workspace / "term")
+
+
 @pytest.fixture
 def something(workspace: Path, request: pytest.FixtureRequest) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     """The words of a command and the arguments with which it has something to do; the models it needs are there."""
@@ -109,6 +136,10 @@ def something(workspace: Path, request: pytest.FixtureRequest) -> Callable[[tupl
                 ss.train(workspace / "learn.csv", "Outcome", workspace, settings={"train.epochs": "2"})
         if words[:1] in {(name,) for name in FORETOLD} and not (workspace / "published").exists():
             shutil.copytree(request.getfixturevalue("foretold_once"), workspace, dirs_exist_ok=True)
+        if words[:1] == ("batch",) and not (workspace / "term").exists():
+            shutil.copytree(request.getfixturevalue("term_once"), workspace / "term")
+            if words == ("batch", "verify"):
+                shutil.copytree(request.getfixturevalue("batches_once"), workspace / "batches")
         return (*words, *SOMETHING_TO_DO.get(" ".join(words), ()))
 
     return call

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from browser import NAMES, Browser, browsing
 from made_facts import course, made_facts, made_setting, made_trial
+from page_looks import DESK, OVERLAPS, PHONE, STICKS_OUT, WIDE, pixels
 
+from studentsuccess.core.page_html import html
 from studentsuccess.insights.report import compose
-from studentsuccess.insights.report_html import html
 from studentsuccess.insights.report_setting import Recovery
 from studentsuccess.warehouse.report import Published
 
 if TYPE_CHECKING:
     from conftest import Needs
 
-PHONE, DESK = 390, 1280
 LONG = "Introduction_to_the_Philosophy_of_Mathematics_and_Everything_Else_" * 4
-WIDE = "document.documentElement.scrollWidth"
-# Letters of a picture that stick out of it, or tables that push the page instead of scrolling by themselves.
-STICKS_OUT = """
-[...document.querySelectorAll('svg text')].filter(text => {
-  const inner = text.getBoundingClientRect(), outer = text.closest('svg').getBoundingClientRect();
-  return inner.left < outer.left - 1 || inner.right > outer.right + 1 || inner.bottom > outer.bottom + 1;
-}).map(text => text.textContent)
-"""
-# Pairs of texts in one picture that lie over each other.
-OVERLAPS = """
-[...document.querySelectorAll('svg')].flatMap(svg => {
-  const boxes = [...svg.querySelectorAll('text')].map(text => [text.textContent, text.getBoundingClientRect()]);
-  return boxes.flatMap(([a, one], at) => boxes.slice(at + 1).filter(([b, other]) =>
-    one.left < other.right - 1 && other.left < one.right - 1 && one.top < other.bottom - 3 && other.top < one.bottom - 3
-  ).map(([b]) => a + ' / ' + b));
-})
-"""
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +58,6 @@ def _written(factory: pytest.TempPathFactory, text: str) -> Path:
     page = factory.mktemp("report") / "executive_summary.html"
     page.write_text(text, encoding="utf-8")
     return page
-
-
-def pixels(png: bytes) -> np.ndarray:
-    from matplotlib.image import imread
-
-    return np.asarray(imread(io.BytesIO(png), format="png"))[:, :, :3]
 
 
 @pytest.mark.parametrize("width", [PHONE, DESK])

@@ -3,5 +3,5 @@ SELECT schema_name, table_name
 FROM duckdb_tables()
 WHERE
     database_name = current_database()
-    AND schema_name IN ('raw', 'core', 'feature', 'ml', 'mart')
+    AND schema_name IN ('raw', 'core', 'feature', 'ml', 'mart', 'batch')
 ORDER BY schema_name, table_name

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from made_facts import NOTHING, SIZES, course, made_facts, made_result, made_setting, made_trial
 
 from studentsuccess.core.counts import Counts
+from studentsuccess.core.page import Chart, Code, Grid, Page, Paragraph, Section, say
+from studentsuccess.core.page_html import html, template
+from studentsuccess.core.page_markdown import markdown
 from studentsuccess.features.risk_words import WORDS
 from studentsuccess.insights.experiment_report import PLAN_NOT_EVIDENCE
 from studentsuccess.insights.report import compose
 from studentsuccess.insights.report_action import effects
-from studentsuccess.insights.report_blocks import Chart, Code, Grid, Page, Paragraph, Section, say
 from studentsuccess.insights.report_cells import bands, totals, weeks
-from studentsuccess.insights.report_html import html, template
-from studentsuccess.insights.report_markdown import markdown
 from studentsuccess.insights.report_setting import Recovery, Setting
 from studentsuccess.insights.report_words import ABOUT, money, percent
 from studentsuccess.insights.roi import Contacted, grid
@@ -183,7 +183,7 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("which", [0, 1], ids=["light", "dark"])
 def test_every_colour_can_be_read_on_what_is_behind_it(which: int) -> None:
     """WCAG AA: 4.5 for text, 3 for what a picture needs."""
-    palette = re.findall(r":root \{([^}]*)\}", template("report.css"))[which]
+    palette = re.findall(r":root \{([^}]*)\}", template("page.css"))[which]
     colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", palette))
     for behind in ("paper", "panel", "note"):
         assert contrast(colours["ink"], colours[behind]) >= 4.5
@@ -195,7 +195,7 @@ def test_every_colour_can_be_read_on_what_is_behind_it(which: int) -> None:
 
 
 def test_the_style_has_no_colour_that_was_not_tested() -> None:
-    assert "#" not in re.sub(r":root \{[^}]*\}", "", template("report.css"))
+    assert "#" not in re.sub(r":root \{[^}]*\}", "", template("page.css"))
 
 
 # What it says

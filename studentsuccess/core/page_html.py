@@ -1,4 +1,4 @@
-"""The report as one HTML file that asks nobody for anything: style and pictures are in it, and it needs no script.
+"""A page as one HTML file that asks nobody for anything: style and pictures are in it, and it needs no script.
 
 Texts are escaped by the template engine; only our own pictures go in as they are, and those escape their texts
 themselves. The page forbids its own outside requests, so that not even a mistake of ours could make one.
@@ -12,15 +12,15 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from studentsuccess.insights.report_blocks import Page
-from studentsuccess.insights.report_markdown import visible
+from studentsuccess.core.page import Page
+from studentsuccess.core.page_markdown import visible
 
 FOLDER = "templates"
 
 
 def html(page: Page) -> str:
     """The whole file."""
-    return _environment().get_template("report.html").render(page=page)
+    return _environment().get_template("page.html").render(page=page)
 
 
 @cache
@@ -41,4 +41,4 @@ def _environment() -> Environment:
 
 def template(name: str) -> str:
     """The text of a template."""
-    return (files("studentsuccess.insights") / FOLDER / name).read_text("utf-8").replace("\r\n", "\n")
+    return (files("studentsuccess.core") / FOLDER / name).read_text("utf-8").replace("\r\n", "\n")

@@ -1,11 +1,11 @@
-"""The report as Markdown. Names from data can neither build a table nor make a link nor move a cursor."""
+"""A page as Markdown. Names from data can neither build a table nor make a link nor move a cursor."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from studentsuccess.insights.report_blocks import (
+from studentsuccess.core.page import (
     Block,
     Bullets,
     Chart,

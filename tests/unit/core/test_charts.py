@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studentsuccess.insights import charts
-from studentsuccess.insights.charts import About, Bar, Dot, Line, Point
+from studentsuccess.core import charts
+from studentsuccess.core.charts import About, Bar, Dot, Line, Point
 
 SVG = "{http://www.w3.org/2000/svg}"
 ABOUT = About("one", "A picture", "What it says")

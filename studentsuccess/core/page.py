@@ -1,4 +1,4 @@
-"""What a page of the report is made of, before it is Markdown or HTML: both are made of this, so both say it.
+"""What a page is made of, before it is Markdown or HTML: both are made of this, so both say it.
 
 Texts are parts, so that what comes from data is never taken for markup, and what is markup never comes from data.
 """

@@ -1,7 +1,7 @@
-"""The report's pictures, as SVG that a page takes in: no library, no font of its own, no script, no clock.
+"""Pictures for a page, as SVG that a page takes in: no library, no font of its own, no script, no clock.
 
 Written by hand, because letters that stay letters can be read aloud, follow a page into dark mode and onto paper, and
-grow with the reader's own size; the same figures give the same bytes. Colours and sizes are the page's: see report.css.
+grow with the reader's own size; the same figures give the same bytes. Colours and sizes are the page's: see page.css.
 A picture is about as wide as a phone and grows from there, so that its letters stay readable on one.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from studentsuccess.insights.report_markdown import visible
+from studentsuccess.core.page_markdown import visible
 
 WIDTH = 400.0
 LEFT, RIGHT = 2.0, 398.0
