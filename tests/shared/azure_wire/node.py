@@ -125,7 +125,7 @@ class Node:
         shutil.rmtree(inputs, ignore_errors=True)
         command = str(job.properties["command"])
         for name, given in (job.properties.get("inputs") or {}).items():
-            command = command.replace("${{inputs.%s}}" % name, str(self._input(name, given, inputs)))
+            command = command.replace("${{inputs." + name + "}}", str(self._input(name, given, inputs)))
         if "${{" in command:
             raise JobError("UserError", "an input is not there")
         return command

@@ -16,10 +16,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from azure_wire.azurite import ACCOUNT, HOST, Blobs, blob_token, container_token
-from azure_wire.state import COMPUTE, GROUP, NAME, STORES, SUBSCRIPTION, TENANT, WORKSPACE, Job, State
+from azure_wire.state import COMPUTE, GROUP, GROUP_ID, NAME, STORES, SUBSCRIPTION, TENANT, WORKSPACE, Job, State
 from azure_wire.wire import Answer, Request
 
-CLIENT, SECRET = "c11e4700-0000-4000-8000-000000000003", "the-secret-of-the-tests"  # noqa: S105 - nobody else's
+CLIENT, SECRET = "c11e4700-0000-4000-8000-000000000003", "the-secret-of-the-tests"
 HISTORY = "westeurope.api.azureml.ms"
 JOB = r"/jobs/(?P<job>[A-Za-z0-9][A-Za-z0-9_-]{0,254})"
 
@@ -35,7 +35,9 @@ def refused(status: int, code: str, message: str, **headers: str) -> Answer:
 def _web_token() -> str:
     """Shaped as a JSON web token: the SDK reads the tenant out of it, and nobody here checks a signature."""
     parts = ({"alg": "none", "typ": "JWT"}, {"tid": TENANT, "jti": secrets.token_hex(8)})
-    return ".".join([*(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts), "c2ln"])
+    return ".".join(
+        [*(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts), "c2ln"]
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ class Service:
         if request.host == "login.microsoftonline.com":
             return self._login(request)
         if (request.host, request.path) == (HISTORY, "/discovery"):
-            return told({"api": f"https://{HISTORY}", "history": f"https://{HISTORY}", "studio": "https://ml.azure.com"})
+            return told(
+                {"api": f"https://{HISTORY}", "history": f"https://{HISTORY}", "studio": "https://ml.azure.com"}
+            )
         if refusal := self._stranger(request) or self._elsewhere(request):
             return refusal
         query = {name: values[0] for name, values in parse_qs(request.query).items()}
@@ -203,8 +207,7 @@ class Service:
                     "workspaceId": "9a000000-0000-4000-8000-000000000004",
                     "discoveryUrl": f"https://{HISTORY}/discovery",
                     "mlFlowTrackingUri": f"azureml://{HISTORY}/mlflow/v1.0{WORKSPACE}",
-                    "storageAccount": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers"
-                    f"/Microsoft.Storage/storageAccounts/{ACCOUNT}",
+                    "storageAccount": f"{GROUP_ID}/providers/Microsoft.Storage/storageAccounts/{ACCOUNT}",
                     "provisioningState": "Succeeded",
                 },
             }

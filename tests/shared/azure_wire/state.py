@@ -9,9 +9,8 @@ from typing import Any
 SUBSCRIPTION = "5c8001ab-0000-4000-8000-000000000001"
 GROUP, NAME, COMPUTE = "school", "risk", "cpu-small"
 TENANT = "7e4a0000-0000-4000-8000-000000000002"
-WORKSPACE = (
-    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.MachineLearningServices/workspaces/{NAME}"
-)
+GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}"
+WORKSPACE = f"{GROUP_ID}/providers/Microsoft.MachineLearningServices/workspaces/{NAME}"
 # The two stores that every workspace comes with: for what users put there, and for what runs leave.
 STORES = {"workspaceblobstore": "azureml-blobstore-1", "workspaceartifactstore": "azureml"}
 TERMINAL = ("Completed", "Failed", "Canceled")

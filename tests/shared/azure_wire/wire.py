@@ -1,4 +1,4 @@
-"""The wire: a proxy that ends TLS for Azure's addresses with a certificate of the tests' own, and can be told to fail."""
+"""The wire: a proxy that ends TLS for Azure's addresses with a certificate of its own, and can be told to fail."""
 
 from __future__ import annotations
 
