@@ -141,7 +141,8 @@ def _register_looking(group: typer.Typer) -> None:
         """End a job; what it has made so far is not kept."""
         from studentsuccess.tasks import train_status as task
 
-        made = task.plan_cancel(_named(job, "cancel"), _context(frame))
+        context = _context(frame)
+        made = task.plan_cancel(_named(job, "cancel"), context)
         if frame.dry_run:
             frame.output.result(
                 {"plan": "train cancel", "jobs": list(made.names)}, _names("would be ended", made.names)
@@ -320,9 +321,7 @@ def _show_fetched(frame: Frame, result: FetchResult, context: Context) -> None:
     for warning in result.warnings:
         frame.output.warn(warning)
     if result.scores:
-        frame.output.note(
-            f"the best of {len(result.scores)} by its loss on rows that no figure comes from: {result.job}"
-        )
+        frame.output.note(f"the best of {len(result.scores)} by {result.by}: {result.job}")
     frame.output.note(f"run {result.run_id}: every file is as the job recorded it")
     if result.promoted:
         frame.output.note(f"{entry.label} is the production version now: {result.promoted}")

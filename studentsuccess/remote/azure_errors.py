@@ -95,7 +95,7 @@ def _no_login(text: str) -> SsError:
 
 _NETWORK = (
     (r"resolve|Name or service|getaddrinfo", "its address is not known"),
-    (r"proxy", "the proxy refused"),
+    (r"Tunnel connection failed", "the proxy refused"),
     (r"certificate|SSL|TLS", "no secure connection could be made"),
     (r"timed? ?out", "it does not answer in time"),
     (r"refused", "nothing listens there"),

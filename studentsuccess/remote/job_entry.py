@@ -44,7 +44,8 @@ def main(words: Sequence[str]) -> int:
     facts = _kept(here, outputs)
     manifest = JobManifest(
         job, __version__, source_digest(package_files()), tuple(command), started, _now(),
-        f"{result['model']}@{result['version']}", f"{KEPT}/{result['path']}", _score(here / KEPT, result), facts,
+        f"{result['model']}@{result['version']}", f"{KEPT}/{result['path']}",
+        _inner(here / KEPT, result), _held_out(result), facts,
     )  # fmt: skip
     (outputs / NAME).write_bytes(render(manifest, job_key()))
     told = " · ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items() if value is not None)
@@ -68,8 +69,8 @@ def _kept(here: Path, outputs: Path) -> tuple[FileFact, ...]:
     return tuple(facts)
 
 
-def _score(workspace: Path, result: dict[str, Any]) -> float | None:
-    """What tells which of several trials is the best one without a look at the held-out rows.
+def _inner(workspace: Path, result: dict[str, Any]) -> float | None:
+    """What tells which of several trials is the best one without a look at the held-out rows, if anything does.
 
     The incremental learner has the loss on its inner slice, a search the loss of its cross-validation.
     """
@@ -77,6 +78,11 @@ def _score(workspace: Path, result: dict[str, Any]) -> float | None:
     inner = extra.get("inner_loss")
     chosen = [one["loss"] for one in extra.get("leaderboard") or () if one["name"] == extra.get("choice")]
     return float(inner) if inner is not None else min(chosen, default=None)
+
+
+def _held_out(result: dict[str, Any]) -> float | None:
+    figures = result["metrics"]
+    return next((figures[name] for name in ("log_loss", "rmse") if figures.get(name) is not None), None)
 
 
 if __name__ == "__main__":

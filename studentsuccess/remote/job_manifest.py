@@ -26,7 +26,7 @@ SIGNATURE = "hmac"
 
 @dataclass(frozen=True)
 class JobManifest:
-    """One job's results. `score` is what its trials are compared by: less is better, and no held-out row is in it."""
+    """One job's results. Of both figures less is better: `inner` has no held-out row in it, `held_out` has no other."""
 
     job: str
     version: str
@@ -36,7 +36,8 @@ class JobManifest:
     finished: str
     model: str
     model_path: str
-    score: float | None
+    inner: float | None
+    held_out: float | None
     files: tuple[FileFact, ...]
     format: int = FORMAT
 
@@ -76,11 +77,10 @@ def _parsed(document: Mapping[str, Any]) -> JobManifest:
     if document["format"] != FORMAT:
         raise ValueError
     facts = tuple(FileFact(str(one["path"]), int(one["size"]), str(one["sha256"])) for one in document["files"])
-    score = document["score"]
     command = tuple(str(word) for word in document["command"])
     job, version, program, started, finished, model, model_path = (str(document[name]) for name in _TEXTS)
-    measured = None if score is None else float(score)
-    return JobManifest(job, version, program, command, started, finished, model, model_path, measured, facts)
+    inner, held_out = (None if document[name] is None else float(document[name]) for name in ("inner", "held_out"))
+    return JobManifest(job, version, program, command, started, finished, model, model_path, inner, held_out, facts)
 
 
 _TEXTS = ("job", "version", "program", "started", "finished", "model", "model_path")

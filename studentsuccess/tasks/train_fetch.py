@@ -49,6 +49,7 @@ from studentsuccess.warehouse.staging import staging_folder
 COMMAND = "train fetch"
 LISTING = "download_manifest.json"
 _PART = ".part"
+INNER, HELD_OUT = "its loss on rows that no figure comes from", "its loss on the held-out rows"
 # Told by the training itself, with the name and version that the model has there.
 _TOLD = ("metrics.json", "card.md", "calibration.png")
 
@@ -81,18 +82,20 @@ class FetchResult:
     warnings: tuple[str, ...]
     promoted: str = ""
     scores: tuple[tuple[str, float | None], ...] = ()
+    by: str = ""
     already_fetched: bool = False
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """The job whose model it will be, and what it says that it left."""
+    """The job whose model it will be, and what it says that it left. `by` says how it was chosen among several."""
 
     job: str
     manifest: JobManifest
     blobs: tuple[Blob, ...]
     listing: bytes
-    scores: tuple[tuple[str, float | None], ...]
+    scores: tuple[tuple[str, float | None], ...] = ()
+    by: str = ""
 
 
 def plan(name: str, to: str | None, context: Context) -> FetchPlan:
@@ -136,13 +139,19 @@ def run(made: FetchPlan, reporter: Reporter) -> FetchResult:
 
 
 def _chosen(made: FetchPlan, jobs: AzureJobs) -> _Chosen:
-    """Of a sweep the trial with the least loss on rows that no figure comes from."""
+    """The job; of a sweep the best of its trials."""
     for name in made.names:
         _refuse_unfinished(name, jobs)
     found = [_listed(name, jobs, made.context) for name in made.names]
-    scores = tuple((job, manifest.score) for job, manifest, _, _ in found)
-    best = min(found, key=lambda one: (one[1].score is None, one[1].score or 0.0, one[0]))
-    return _Chosen(*best, scores if len(found) > 1 else ())
+    return best(found) if len(found) > 1 else found[0]
+
+
+def best(found: Sequence[_Chosen]) -> _Chosen:
+    """By the loss on rows that no figure comes from, where every trial has one; else by that on the held-out rows."""
+    inner = all(one.manifest.inner is not None for one in found)
+    losses = {one.job: one.manifest.inner if inner else one.manifest.held_out for one in found}
+    chosen = min(found, key=lambda one: (losses[one.job] is None, losses[one.job] or 0.0, one.job))
+    return replace(chosen, scores=tuple(losses.items()), by=INNER if inner else HELD_OUT)
 
 
 def _refuse_unfinished(name: str, jobs: AzureJobs) -> None:
@@ -158,7 +167,7 @@ def _refuse_unfinished(name: str, jobs: AzureJobs) -> None:
     raise why_failed(name, jobs.details(name).message)
 
 
-def _listed(name: str, jobs: AzureJobs, context: Context) -> tuple[str, JobManifest, tuple[Blob, ...], bytes]:
+def _listed(name: str, jobs: AzureJobs, context: Context) -> _Chosen:
     blobs = jobs.outputs(name)
     listing = next((blob for blob in blobs if blob.path == NAME), None)
     if listing is None:
@@ -167,7 +176,7 @@ def _listed(name: str, jobs: AzureJobs, context: Context) -> tuple[str, JobManif
         raise refused(name, f"{NAME} is longer than {MOST_BYTES >> 20} MB")
     key = signing_key(context)
     raw = jobs.read(listing)
-    return name, parse(raw, name, sign_key(key, name).encode("ascii") if key else None), blobs, raw
+    return _Chosen(name, parse(raw, name, sign_key(key, name).encode("ascii") if key else None), blobs, raw)
 
 
 def _arrived(made: FetchPlan, chosen: _Chosen, jobs: AzureJobs, reporter: Reporter) -> Download:
@@ -226,7 +235,7 @@ def _registered(
             *_staged_listing(made, listing),
         ]
         commit(workspace, context.limits, record, staged, work, context.wait)
-    return FetchResult(run_id, chosen.job, entry, made.folder, arrived.facts, warnings, why, chosen.scores)
+    return FetchResult(run_id, chosen.job, entry, made.folder, arrived.facts, warnings, why, chosen.scores, chosen.by)
 
 
 def _staged_listing(made: FetchPlan, listing: Path) -> list[StagedFile]:
@@ -277,6 +286,8 @@ def _warnings(kept: Kept, chosen: _Chosen, arrived: Download) -> tuple[str, ...]
     found = [f"`{path}` is among the outputs and not on the job's list: left there" for path in arrived.strangers]
     if kept.manifest.libraries.get("studentsuccess") != chosen.manifest.version:
         found.append("the model says another version of ss than the job")
+    if chosen.by == HELD_OUT:
+        found.append(f"the best of {len(chosen.scores)} was chosen by its figures, which flatters them")
     return tuple(found)
 
 

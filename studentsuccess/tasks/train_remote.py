@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from studentsuccess.config.credentials import JOB_KEY, azure_login
 from studentsuccess.config.schema import Settings
 from studentsuccess.core.digest import FileFact, canonical, file_digest, text_digest
 from studentsuccess.core.reporter import Reporter, phase
 from studentsuccess.errors import SsError, UsageError
-from studentsuccess.models.labels import Asked
 from studentsuccess.remote.azure_client import Place, library, place_of
 from studentsuccess.remote.azure_jobs import COMPLETED, AzureJobs, JobState
 from studentsuccess.remote.azure_spec import DataInput, JobSpec
@@ -29,11 +28,13 @@ from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import recorded
 from studentsuccess.tasks.inputs import DATA_ENDINGS, PACKED_ENDINGS, resolved
 from studentsuccess.tasks.models import signing_key
-from studentsuccess.tasks.train import parse_types
-from studentsuccess.tasks.train_data import Source, located
 from studentsuccess.warehouse.commit import Run, commit, new_run_id
 from studentsuccess.warehouse.database import Connection
 from studentsuccess.warehouse.jobs import JobEntry, all_jobs, note_job
+
+if TYPE_CHECKING:
+    from studentsuccess.models.labels import Asked
+    from studentsuccess.tasks.train_data import Source
 
 COMMAND = "train remote"
 # Settings that decide what a training makes: those that are not the defaults go along.
@@ -172,6 +173,9 @@ def opened(request: RemoteRequest, named: Sequence[str], context: Context) -> It
     if len(named) == 1 and _URI.fullmatch(named[0]):
         yield _plan(request, _referenced(named[0], request), context)
         return
+    from studentsuccess.tasks.train import parse_types
+    from studentsuccess.tasks.train_data import located
+
     with located(named, request.target, request.ids, context, resolved) as source:
         parse_types(request.types, source)
         asked = replace(request, target=source.target, ids=source.dataset.ids)

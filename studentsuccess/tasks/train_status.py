@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from studentsuccess.core.digest import canonical, text_digest
 from studentsuccess.core.names import nearest
 from studentsuccess.core.reporter import Reporter, Step
-from studentsuccess.errors import UsageError
+from studentsuccess.errors import SsError, UsageError
 from studentsuccess.remote.azure_client import Place, place_of
 from studentsuccess.remote.azure_errors import NetworkLostError, why_failed
 from studentsuccess.remote.azure_jobs import CANCELED, COMPLETED, AzureJobs, JobState
@@ -148,6 +148,9 @@ class _Follower:
                         return
                 except NetworkLostError as problem:
                     lost = self._wait_for_network(problem, lost)
+                except SsError as problem:
+                    problem.hint = f"{problem.hint}; the job goes on meanwhile"
+                    raise
                 self._sleep(self._azure.poll_seconds)
         finally:
             step.close()

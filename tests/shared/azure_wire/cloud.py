@@ -13,6 +13,8 @@ from azure_wire.service import CLIENT, SECRET, Service
 from azure_wire.state import COMPUTE, GROUP, NAME, SUBSCRIPTION, TENANT, Job, State
 from azure_wire.wire import Wire, listening
 
+LISTING = "ss_manifest.json"
+
 
 @dataclass
 class Cloud:
@@ -55,7 +57,8 @@ class Cloud:
         self.state.jobs[copy] = Job(copy, dict(self.job(name).properties), "Completed")
         self.state.jobs[copy].ended.set()
         for path, content in self.outputs(name).items():
-            self.put_output(copy, path, content)
+            same = content.replace(name.encode(), copy.encode()) if path == LISTING else content
+            self.put_output(copy, path, same)
 
 
 @contextmanager

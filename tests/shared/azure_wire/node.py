@@ -38,7 +38,7 @@ class JobError(Exception):
 
 @dataclass
 class Node:
-    """The machine. `fate` decides before a job runs what becomes of it: "preempted", "no-quota", "fails", "hangs"."""
+    """The machine. `fate` decides before a job runs what becomes of it: "preempted", "no-quota", "hangs"."""
 
     folder: Path
     state: State
@@ -96,13 +96,15 @@ class Node:
         command = self._command(job, self.folder / "inputs")
         job.move("Running")
         self.ran.append(job.name)
-        code = self._executed(job, command if fate != "hangs" else "echo working; exec sleep 600", here, snapshot)
+        instead = {"hangs": "echo working; exec sleep 600", "preempted": "echo working"}
+        code = self._executed(job, instead.get(fate, command), here, snapshot)
         if fate == "preempted":
             raise JobError("SystemError", "The node was preempted: low priority nodes can be taken away at any time")
-        job.move("Finalizing") if not job.cancelled.is_set() else None
+        if not job.cancelled.is_set():
+            job.move("Finalizing")
         self._upload(job, here / "outputs")
-        if (code or fate == "fails") and not job.cancelled.is_set():
-            raise JobError("UserError", f"Execution failed. User process 'bash' exited with status code {code or 1}.")
+        if code and not job.cancelled.is_set():
+            raise JobError("UserError", f"Execution failed. User process 'bash' exited with status code {code}.")
 
     def _snapshot(self, job: Job, here: Path) -> str:
         code, version = job.properties["codeId"].split("/")[-3::2]
