@@ -170,7 +170,7 @@ def why_failed(job: str, message: str) -> SsError:
         return SsError(f"job `{job}`: its environment could not be built", f"try another `azure.image`; {log}")
     found = re.search(r"exited with status code (\d+)|exit code:? (\d+)", message)
     code = int(found[1] or found[2]) if found else 0
-    if code in list(ExitCode):
+    if found and code in list(ExitCode):
         meaning = ExitCode(code).meaning
         kind = ContractError if code == ExitCode.CONTRACT else SsError
         return kind(f"job `{job}`: the training failed there with exit code {code} ({meaning})", log)

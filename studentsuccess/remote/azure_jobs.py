@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from studentsuccess.config.schema import AzureSettings
+from studentsuccess.core.digest import file_digest
 from studentsuccess.errors import SsError
 from studentsuccess.remote.azure_client import Place, client, container, credential
 from studentsuccess.remote.azure_errors import NetworkLostError, is_elsewhere, no_access, translated
@@ -215,6 +216,9 @@ class AzureJobs:
             blob.upload_blob(
                 source, length=size, overwrite=True, metadata={"sha256": sha256}, progress_hook=told, max_concurrency=2
             )
+        if file_digest(path) != sha256:
+            blob.delete_blob()  # what is there is not what its name says
+            raise SsError("the data changed while it was sent", "run it again: it is then another job")
         return size
 
     def cancel(self, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from studentsuccess.warehouse.jobs import CANCELLED, JobEntry, Jobs, all_jobs, m
 
 CANCEL = "train cancel"
 TAIL_LINES = 20
+# As Azure has them; it becomes the name of a folder.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}")
 Sleep = Callable[[float], None]
 Clock = Callable[[], float]
 
@@ -88,6 +91,8 @@ def standing(context: Context) -> tuple[JobStanding, ...]:
 
 def meant(name: str, context: Context) -> tuple[tuple[str, ...], Jobs]:
     """The jobs that a name means, and all that are noted. One that nobody here sent may be in Azure all the same."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"`{name}` is no name of a job", "`ss train status` shows those that were sent")
     noted = all_jobs(context.workspace, context.limits)
     entries = noted.meant(name)
     if not entries and (near := nearest(name, noted.names)):
