@@ -72,6 +72,7 @@ def root(
 def _register() -> None:
     from studentsuccess.cli import (
         alerts,
+        archive,
         batch,
         config,
         doctor,
@@ -91,7 +92,7 @@ def _register() -> None:
     )
 
     steps = (init, run, etl, train, score, explain, marts, alerts, experiment, roi, report, publish, batch)
-    for module in (*steps, models, verify, doctor, config):
+    for module in (*steps, models, archive, verify, doctor, config):
         module.register(app)
 
 

@@ -25,6 +25,12 @@ Ids = Annotated[list[str] | None, text("--id", about="Column(s) that identify a 
 Target = Annotated[str | None, text("--target", about="Column to be predicted.", metavar="COLUMN")]
 MaxRejects = Annotated[str | None, text("--max-rejects", about="Most rejected rows: 1% or 100.", metavar="N|N%")]
 Seed = Annotated[int | None, text("--seed", about="Another draw of what is random.", metavar="N")]
+Types = Annotated[list[str] | None, text("--types", about="COLUMN=number|category|both|ignore.", metavar="COLUMN=ROLE")]
+Holdout = Annotated[float | None, text("--holdout", about="Share held out for the figures.", metavar="SHARE")]
+Epochs = Annotated[str | None, text("--epochs", about="Times through the rows.", metavar="auto|N")]
+Trials = Annotated[int | None, text("--trials", about="Search: configurations to try.", metavar="N")]
+Folds = Annotated[int | None, text("--cv", about="Search: folds.", metavar="N")]
+Refit = Annotated[bool, typer.Option("--refit", help="After the evaluation, train again on everything.")]
 Demo = Annotated[bool, typer.Option("--demo", help="On generated data with a known truth.")]
 Week = Annotated[int | None, text("--week", about="Week whose end students are judged at.", metavar="N")]
 Weeks = Annotated[

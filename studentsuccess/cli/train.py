@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from studentsuccess.cli import flags, train_risk
+from studentsuccess.cli import flags, train_remote, train_risk
 from studentsuccess.cli.frame import Frame, command
 from studentsuccess.cli.output import Table
 from studentsuccess.core.counts import rows_of
@@ -62,7 +62,11 @@ def register(app: typer.Typer) -> None:
         epilog="Example: ss train local --data grades.csv --target final",
     )
     app.add_typer(group, name="train")
+    _register_local(group)
+    train_remote.register(group)
 
+
+def _register_local(group: typer.Typer) -> None:
     @command(
         group, "local", changes=True, group="train", epilog="Example: ss train local --data grades.csv --target final"
     )
@@ -79,24 +83,16 @@ def register(app: typer.Typer) -> None:
         ] = AlgorithmChoice.INCREMENTAL,
         name: flags.Name = None,
         task: Annotated[TaskChoice, typer.Option("--task", help="What is predicted.")] = TaskChoice.AUTO,
-        types: Annotated[
-            list[str] | None, flags.text("--types", about="COLUMN=number|category|both|ignore.", metavar="COLUMN=ROLE")
-        ] = None,
-        holdout: Annotated[
-            float | None, flags.text("--holdout", about="Share held out for the figures.", metavar="SHARE")
-        ] = None,
-        epochs: Annotated[str | None, flags.text("--epochs", about="Times through the rows.", metavar="auto|N")] = None,
+        types: flags.Types = None,
+        holdout: flags.Holdout = None,
+        epochs: flags.Epochs = None,
         batch_rows: Annotated[
             str | None, flags.text("--batch-rows", about="Rows read at a time.", metavar="auto|N")
         ] = None,
         seed: flags.Seed = None,
-        trials: Annotated[
-            int | None, flags.text("--trials", about="Search: configurations to try.", metavar="N")
-        ] = None,
-        cv: Annotated[int | None, flags.text("--cv", about="Search: folds.", metavar="N")] = None,
-        refit: Annotated[
-            bool, typer.Option("--refit", help="After the evaluation, train again on everything.")
-        ] = False,
+        trials: flags.Trials = None,
+        cv: flags.Folds = None,
+        refit: flags.Refit = False,
         resume: Annotated[bool, typer.Option("--resume", help="Go on after the last epoch of a killed run.")] = False,
         promote: Annotated[
             PromoteChoice | None,

@@ -421,7 +421,42 @@ class BatchSettings(Section):
 
 
 class AzureSettings(Section):
-    """Azure Machine Learning."""
+    """Azure Machine Learning. Who you are is never set here: `az login`, or AZURE_CLIENT_ID and its kin."""
+
+    subscription_id: str | None = _setting(
+        None,
+        "Subscription that the workspace is in.",
+        example="00000000-0000-0000-0000-000000000000",
+        old=("AZURE_SUBSCRIPTION_ID",),
+    )
+    resource_group: str | None = _setting(
+        None, "Resource group of the workspace.", example="school", old=("AZURE_RESOURCE_GROUP",)
+    )
+    workspace: str | None = _setting(None, "Azure ML workspace that jobs run in.", example="risk")
+    compute: str | None = _setting(
+        None,
+        "Compute that jobs run on; none means serverless.",
+        example="cpu-cluster",
+        flag="--compute",
+        max_length=64,
+    )
+    experiment: str = _setting("studentsuccess", "Experiment that jobs stand under.", min_length=1, max_length=255)
+    image: str = _setting(
+        "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:latest",
+        "Image of the environment; Python and the packages of this program are put on top of it.",
+        min_length=1,
+    )
+    max_hours: float = _setting(8, "Hours after which a job is ended.", ge=0.1, le=24 * 30)
+    price_per_hour: float | None = _setting(
+        None, "What an hour of the compute costs, for the estimate of a plan.", example=0.5, ge=0, le=100_000
+    )
+    parallel: int = _setting(4, "Files on their way at once.", ge=1, le=32)
+    poll_seconds: float = _setting(5, "Seconds between two looks at a job that is followed.", ge=0.1, le=600)
+    timeout_seconds: float = _setting(30, "Seconds until an address that says nothing is given up.", ge=1, le=600)
+    retries: int = _setting(4, "Times that a request is sent again when the network or Azure fails.", ge=0, le=20)
+    patience_seconds: float = _setting(
+        600, "Seconds for which following a job tries to get a lost connection back.", ge=0, le=24 * 3600
+    )
 
 
 class Settings(Section):

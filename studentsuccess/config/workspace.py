@@ -66,6 +66,10 @@ class Workspace:
     def staging(self) -> Path:
         return self.root / ".staging"
 
+    @property
+    def downloads(self) -> Path:
+        return self.root / "downloads"
+
 
 def find_workspace(given: Path | None, config: Path | None, environ: Mapping[str, str], cwd: Path) -> Workspace:
     """The workspace meant: `-w`, `SS_WORKSPACE`, the folder of `-c`, the nearest config.toml upwards, or `cwd`."""

@@ -269,12 +269,17 @@ def _written(made: TrainPlan, study: Study, fit: Fit, trained: Trained, folder: 
         libraries=libraries(),
         extra={**fit.extra, "repeats": gathered.repeats},
     )
-    smallest = made.context.settings.privacy.min_cell
-    files = dict(fit.files) | {"metrics.json": _figures(manifest)}
-    if study.target.classes:
-        files["calibration.png"] = calibration_png(fit.metrics, f"{manifest.label}: {manifest.target}", smallest)
-    files["card.md"] = card(manifest, smallest).encode("utf-8")
+    files = dict(fit.files) | told(manifest, made.context)
     return write_model(folder, manifest, files, signing_key(made.context))
+
+
+def told(manifest: Manifest, context: Context) -> dict[str, bytes]:
+    """The files beside the weights, which say the model's name and version: figures, the card and its picture."""
+    smallest = context.settings.privacy.min_cell
+    files = {"metrics.json": _figures(manifest), "card.md": card(manifest, smallest).encode("utf-8")}
+    if manifest.classes:
+        files["calibration.png"] = calibration_png(manifest.metrics, f"{manifest.label}: {manifest.target}", smallest)
+    return files
 
 
 def _figures(manifest: Manifest) -> bytes:

@@ -87,7 +87,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     env = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "3", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with (
         (folder / "moto.log").open("wb") as log,
-        _ended(
+        ended(
             subprocess.Popen(
                 [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
                 env=env,
@@ -174,13 +174,14 @@ def azure_server(folder: Path) -> Iterator[AzureServer]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    with _ended(started) as process:
+    with ended(started) as process:
         wait_for(port, process)
         yield AzureServer(port)
 
 
 @contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that is gone when the block ends."""
     try:
         yield process
     finally:

@@ -82,6 +82,19 @@ VALUES: dict[str, tuple[object, object, object, object]] = {
     "publish.s3_bucket": ("a", "b", "c", "d"),
     "publish.s3_prefix": ("a", "b", "c", "d"),
     "publish.s3_region": ("a", "b", "c", "d"),
+    "azure.subscription_id": ("a", "b", "c", "d"),
+    "azure.resource_group": ("a", "b", "c", "d"),
+    "azure.workspace": ("a", "b", "c", "d"),
+    "azure.compute": ("a", "b", "c", "d"),
+    "azure.experiment": ("a", "b", "c", "d"),
+    "azure.image": ("a", "b", "c", "d"),
+    "azure.max_hours": (0.5, 1.0, 2.0, 3.0),
+    "azure.price_per_hour": (0.5, 1.0, 2.0, 3.0),
+    "azure.parallel": (1, 32, 3, 5),
+    "azure.poll_seconds": (0.1, 1.0, 2.0, 3.0),
+    "azure.timeout_seconds": (1.0, 600.0, 3.0, 5.0),
+    "azure.retries": (0, 20, 3, 5),
+    "azure.patience_seconds": (0.0, 1.0, 2.0, 3.0),
 }
 LAYERS = ("file", "environment", "set", "own")
 SUBSETS = [subset for size in range(1, 5) for subset in combinations(LAYERS, size)]

@@ -22,6 +22,8 @@ OLD_NAMES: dict[str, tuple[str, str, object, str]] = {
     "HIGH_RISK_THRESHOLD": ("alerts.high_risk_threshold", "0.30", 0.3, "0.4"),
     "RISK_SPIKE_THRESHOLD_PCT": ("alerts.spike_threshold", "0.20", 0.2, "0.3"),
     "PIPELINE_DEMO_MODE": ("etl.demo", "true", True, "false"),
+    "AZURE_SUBSCRIPTION_ID": ("azure.subscription_id", "0000-1111", "0000-1111", "2222-3333"),
+    "AZURE_RESOURCE_GROUP": ("azure.resource_group", "school", "school", "other"),
     "MODEL_BACKEND": ("train.backend", "sklearn", "sklearn", "pytorch"),
 }
 

@@ -38,6 +38,7 @@ def test_the_places_of_a_workspace() -> None:
         "outputs": "outputs",
         "reports": "reports",
         "logs": "logs",
+        "downloads": "downloads",
         "ledger": "logs/ledger.jsonl",
         "staging": ".staging",
     }

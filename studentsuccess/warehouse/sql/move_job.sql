@@ -1,0 +1,1 @@
+UPDATE ops.job SET state = $state, fetched_model = coalesce($fetched_model, fetched_model) WHERE job = $job
