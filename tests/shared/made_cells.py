@@ -24,6 +24,7 @@ from studentsuccess.batching.instance import (
 )
 
 NONE = np.zeros(0, np.int64)
+USUAL = Sizes()
 
 
 def lists(rows: Sequence[Sequence[str]]) -> Lists:
@@ -54,7 +55,7 @@ def soft(kind: str, field: str, threshold: float | None = None, weight: float = 
 def made(
     courses: Sequence[Sequence[str]],
     *rules: Rule,
-    sizes: Sizes = Sizes(),
+    sizes: Sizes = USUAL,
     programs: Sequence[str] | None = None,
     seed: int = 0,
     previous: Codes | None = None,

@@ -26,7 +26,7 @@ def cosines(courses: list[list[str]]) -> Floats:
 
 
 def best_with(alike: Floats, first: int, apart: tuple[tuple[int, int], ...] = ()) -> float:
-    """The most that a batch of `first` and one of the others can be worth; a variable for each student and each pair."""
+    """The most that a batch of `first` and one of the others can be worth, with a variable for each pair."""
     count = len(alike)
     model = cp_model.CpModel()
     inside = [model.new_bool_var(f"x{one}") for one in range(count)]

@@ -158,5 +158,7 @@ def test_annealing_keeps_its_own_sums_right() -> None:
         assert now - before == pytest.approx(gained, abs=1e-8)
         assert (size == np.bincount(labels, minlength=batches)).all()
         assert sums == pytest.approx(batch_sums(part, labels, batches), abs=1e-9)
-        assert (heat > 0 or now > before) and 3 <= size.min() and size.max() <= 10
+        assert heat > 0 or now > before
+        assert size.min() >= 3
+        assert size.max() <= 10
         before = now
