@@ -35,7 +35,7 @@ class Share:
 
     def excess(self, sums: Floats, size: Ints) -> Floats:
         share = sums.max(axis=1, initial=0.0) / np.maximum(size, 1)
-        return np.maximum(np.maximum(self.least - share, share - self.most) - SLACK, 0.0)
+        return np.asarray(np.maximum(np.maximum(self.least - share, share - self.most) - SLACK, 0.0))
 
 
 @dataclass(frozen=True)
