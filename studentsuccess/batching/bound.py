@@ -128,6 +128,8 @@ def _best_means(part: Part, charge: Floats, usual: int, engine: Engine) -> tuple
 def _block(part: Part, charge: Floats, usual: int, rows: slice) -> tuple[Floats, Floats]:
     """The same for some of the students."""
     sizes, most = part.sizes, min(part.sizes.most, part.count)
+    if most == 1:
+        return np.zeros((rows.stop - rows.start, 1)), np.zeros(part.count)
     charged = part.vectors[rows] @ part.vectors.T - charge
     at = np.arange(len(charged))
     charged[at, rows.start + at] = -np.inf

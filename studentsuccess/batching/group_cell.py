@@ -72,7 +72,9 @@ def solve(task: Task, effort: Effort) -> Solved:
     if counts(part.count, part.sizes) == range(1, 2):
         return _undivided(task)
     top = ceiling(part, effort.bound_rounds, effort.workers)
-    labels, converged = _split(task, effort, top)
+    labels, converged = None, True
+    if task.limits is None or not task.limits.impossible:
+        labels, converged = _split(task, effort, top)
     reached = worth(part, labels, int(labels.max()) + 1) if labels is not None else 0.0
     return Solved(labels, reached, top.worth, random_worth(part), converged)
 
@@ -81,7 +83,7 @@ def _undivided(task: Task) -> Solved:
     """Only one batch is possible: there is nothing to choose, and the bound is what it is worth."""
     everyone = np.zeros(task.part.count, np.int64)
     found = worth(task.part, everyone, 1)
-    broken = task.limits is not None and task.limits.excess(np.arange(task.part.count)) > 0
+    broken = task.limits is not None and bool(task.limits.excess(everyone, 1).any())
     return Solved(None if broken else everyone, found, found, found)
 
 

@@ -14,7 +14,7 @@ from studentsuccess.batching.bound import ROUNDS, ceiling
 from studentsuccess.batching.cell_obstacles import sound_cells
 from studentsuccess.batching.cells import Cells, split_by
 from studentsuccess.batching.group_cell import Effort, Solved, Task, solve
-from studentsuccess.batching.group_limits import HardRules, hard_rules
+from studentsuccess.batching.group_limits import HardRules, Limits, hard_rules
 from studentsuccess.batching.group_part import Part
 from studentsuccess.batching.instance import Codes, Grouping, Infeasible, Instance, Ints, Obstacle
 from studentsuccess.batching.swaps import Patience
@@ -105,14 +105,20 @@ def _refuse_unsolved(found: Cells, members: list[Ints], solved: list[Solved], ru
     obstacles = []
     for key, rows, one in zip(found.keys, members, solved, strict=True):
         if one.labels is None:
-            limits = rules.within(rows)
-            names = limits.words if limits is not None else ("pinned together",)
+            names, there = _broken(rules.within(rows))
             words = (
-                f"{key}: no split of its {len(rows)} students was found that keeps {' and '.join(names)} in every batch"
+                f"{key}: no split of its {len(rows)} students {there} that keeps {' and '.join(names)} in every batch"
             )
             obstacles.append(Obstacle("CONSTRAINT_VIOLATION", key, len(rows), 0, len(rows), words, names))
     if obstacles:
         raise Infeasible(tuple(obstacles))
+
+
+def _broken(limits: Limits | None) -> tuple[tuple[str, ...], str]:
+    """The rules in question, and whether that they can't be kept is proven or only was not found."""
+    if limits is None:
+        return ("pinned together",), "was found"
+    return (limits.impossible, "exists") if limits.impossible else (limits.words, "was found")
 
 
 def _assembled(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 
@@ -16,8 +17,11 @@ from studentsuccess.batching.group_part import Part, Ties, batch_sums, per_pair,
 from studentsuccess.batching.instance import Flags, Floats, Ints
 from studentsuccess.batching.sizes import size_worth
 
-# Of each batch, the students who would gain most in another one; the best exchange is nearly always among these.
-CANDIDATES = 3
+# Of each batch, the students who would gain most in another one; the best exchange is nearly always among these. Where
+# they have none left, as many more as such a table of gains has room for.
+CANDIDATES, TABLE = 3, 2_000_000
+# Offers of a round, the best ones, that are held against limits.
+LOOKED_AT = 20_000
 # A gain below that is a double's noise.
 LEAST_GAIN = 1e-10
 # Rounds in one iteration, which `max_iterations` counts.
@@ -58,13 +62,13 @@ class Split:
     def batches(self) -> int:
         return len(self.size)
 
-    def swaps(self) -> Offers:
+    def swaps(self, candidates: int = CANDIDATES) -> Offers:
         """The best exchanges between each pair of batches, with what each adds to the worth."""
         part, rows = self.part, np.arange(self.part.count)
         rate = 2 * part.pair_gain * per_pair(self.size)
         leaving = (self.near[rows, self.labels] - part.square) * rate[self.labels]
         better = self.near * rate - leaving[:, None] + self._pull()
-        chosen, value = self._tops(better)
+        chosen, value = self._tops(better, candidates)
         here, there = np.triu_indices(self.batches, 1)
         one, other = chosen[here, :, there], chosen[there, :, here]
         gain = value[here, :, there][:, :, None] + value[there, :, here][:, None, :]
@@ -79,12 +83,12 @@ class Split:
         )
         return found[found.gain > LEAST_GAIN]
 
-    def moves(self) -> Offers:
+    def moves(self, candidates: int = CANDIDATES) -> Offers:
         """The best move from each batch to each other one that sizes allow."""
         part, size, rows = self.part, self.size, np.arange(self.part.count)
         fewer, more = 2 * part.pair_gain * per_pair(size - 1), 2 * part.pair_gain * per_pair(size + 1)
         leaving = (self.near[rows, self.labels] - part.square) * fewer[self.labels]
-        chosen, value = self._tops(self.near * more - leaving[:, None] + self._pull())
+        chosen, value = self._tops(self.near * more - leaving[:, None] + self._pull(), candidates)
         now = part.pair_gain * self.pairs * per_pair(size) + part.size_gain * size_worth(size, part.sizes)
         less = part.pair_gain * self.pairs * per_pair(size - 1) + part.size_gain * size_worth(size - 1, part.sizes)
         plus = part.pair_gain * self.pairs * per_pair(size + 1) + part.size_gain * size_worth(size + 1, part.sizes)
@@ -107,7 +111,7 @@ class Split:
         pull = pull - pull[rows, self.labels][:, None]
         return np.where(self.ties.locked[:, None], -np.inf, pull)
 
-    def _tops(self, better: Floats) -> tuple[Ints, Floats]:
+    def _tops(self, better: Floats, candidates: int) -> tuple[Ints, Floats]:
         """For each batch and each other one, who of it would gain most there: batches x candidates x batches."""
         width = int(self.size.max())
         order = np.argsort(self.labels, kind="stable")
@@ -116,7 +120,7 @@ class Split:
         members[self.labels[order], place] = order
         value = np.full((self.batches, width, self.batches), -np.inf)
         value[self.labels[order], place] = better[order]
-        few = min(CANDIDATES, width)
+        few = min(candidates, width)
         top = np.argpartition(value, width - few, axis=1)[:, width - few :]
         chosen = members[np.arange(self.batches)[:, None, None], top]
         return chosen, np.take_along_axis(value, top, axis=1)
@@ -162,8 +166,9 @@ def improve(split: Split, limits: Limits | None, patience: Patience) -> bool:
     for _ in range(patience.iterations):
         gained = 0.0
         for _ in range(ROUNDS):
-            offers = Offers.joined([split.swaps(), split.moves()])
-            chosen = best_apart(offers, split, limits)
+            chosen = _next(split, limits, CANDIDATES)
+            if not len(chosen.gain):
+                chosen = _next(split, limits, isqrt(TABLE // split.batches**2))
             if not len(chosen.gain):
                 return True
             split.make(chosen)
@@ -176,15 +181,21 @@ def improve(split: Split, limits: Limits | None, patience: Patience) -> bool:
     return False
 
 
+def _next(split: Split, limits: Limits | None, candidates: int) -> Offers:
+    return best_apart(Offers.joined([split.swaps(candidates), split.moves(candidates)]), split, limits)
+
+
 def best_apart(offers: Offers, split: Split, limits: Limits | None) -> Offers:
     """The best offers of which no two share a batch, and which limits allow."""
+    offers = offers[np.argsort(-offers.gain, kind="stable")]
+    if limits is not None:
+        offers = offers[np.arange(min(len(offers.gain), LOOKED_AT))]
+        more = limits.change(split.labels, split.batches, offers.one, offers.other, offers.here, offers.there)
+        offers = offers[more <= 0]
     free = np.ones(split.batches, np.bool_)
     chosen = []
-    order = np.argsort(-offers.gain, kind="stable")
-    for row, here, there in zip(order.tolist(), offers.here[order].tolist(), offers.there[order].tolist(), strict=True):
-        if not (free[here] and free[there]):
-            continue
-        if limits is None or limits.allow(split.labels, int(offers.one[row]), int(offers.other[row]), here, there):
+    for row, (here, there) in enumerate(zip(offers.here.tolist(), offers.there.tolist(), strict=True)):
+        if free[here] and free[there]:
             chosen.append(row)
             free[here] = free[there] = False
     return offers[np.array(chosen, np.int64)]

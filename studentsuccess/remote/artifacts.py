@@ -29,6 +29,8 @@ PERSONAL, TRUE_IDS, LINK, ODD_NAME = (
     "is a link",
     "its name is no text",
 )
+# The one page that has ids on it: `ss batch process` writes it beside its lists, wherever those go.
+_NAMING = re.compile(r"(.+/)?report\.html")
 # Pages, pictures and counts of ours, without a name in them.
 _PAGES = re.compile(
     r".+\.(md|html|png|svg|pdf)|outputs/metrics_latest\.json|outputs/(explain/[^/]+/)?shap_top_features\.json"
@@ -84,7 +86,7 @@ class Gathered:
 
 def kind_of(path: str) -> Kind:
     """What a file is, by its place and name."""
-    if _PAGES.fullmatch(path):
+    if _PAGES.fullmatch(path) and not _NAMING.fullmatch(path):
         return "page"
     return "marts" if _MARTS.fullmatch(path) else "rows"
 

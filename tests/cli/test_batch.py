@@ -538,3 +538,13 @@ def test_settings_come_from_every_layer(cli: Any, workspace: Path) -> None:
     assert request["sizes"] == {"min": 15, "target": 30, "max": 50}
     assert request["lenient"] is True
     assert os.environ.get("SS_BATCH__MAX_SIZE") is None
+
+
+@pytest.mark.usefixtures("term")
+def test_nothing_with_an_id_on_it_is_published_unless_somebody_says_so(cli: Any) -> None:
+    done = cli("batch", "process", "term", "-o", "outputs/batches", *DAY)
+    assert done.exit_code == 0, done.stderr
+    (Path("reports")).mkdir()
+    (Path("reports") / "page.html").write_text("<p>nobody</p>", "utf-8")
+    said = json.loads(cli("publish", "--to", "there", "-n", "-f", "json").stdout)
+    assert [one["path"] for one in said["files"]] == ["reports/page.html"]
