@@ -72,6 +72,7 @@ def root(
 def _register() -> None:
     from studentsuccess.cli import (
         alerts,
+        clean,
         config,
         doctor,
         etl,
@@ -90,7 +91,7 @@ def _register() -> None:
     )
 
     steps = (init, run, etl, train, score, explain, marts, alerts, experiment, roi, report, publish)
-    for module in (*steps, models, verify, doctor, config):
+    for module in (*steps, models, clean, verify, doctor, config):
         module.register(app)
 
 

@@ -186,7 +186,7 @@ def run(made: TrainPlan, reporter: Reporter) -> TrainResult:
         )
         give_back()
         key = _key(made, [fact.sha256 for fact in gathered.facts])
-        checkpoints = Checkpoints(context.workspace.models / ".unfinished", key, made.request.resume)
+        checkpoints = Checkpoints(context.workspace.unfinished_models, key, made.request.resume)
         notes = _about_checkpoints(made, checkpoints)
         study, fit = _fit(made, gathered, checkpoints, reporter)
         with phase(reporter, "writing the model"):

@@ -40,7 +40,7 @@ from studentsuccess.warehouse.runs import (
     stored_runs,
 )
 from studentsuccess.warehouse.sql import statement
-from studentsuccess.warehouse.staging import keep_promise, promise, staging_folder
+from studentsuccess.warehouse.staging import dead_runs, keep_promise, promise, staging_folder
 from studentsuccess.warehouse.tables import table_rows
 from studentsuccess.warehouse.views import refresh_views
 
@@ -51,6 +51,7 @@ __all__ = [
     "Work",
     "commit",
     "find_done",
+    "finish",
     "is_done",
     "new_run_id",
     "record_failure",
@@ -94,6 +95,19 @@ def commit(
             _discard(staged)
         raise
     return Committed(run.run_id, already_done=False)
+
+
+def finish(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> None:
+    """Bring a run to its end that was killed after its COMMIT: for commands whose plan looks at files themselves."""
+    if not workspace.warehouse.is_file() or not dead_runs(workspace):
+        return
+    with (
+        hold(workspace.lock, command, wait),
+        storage_errors(workspace.staging),
+        connect(workspace, limits, wait=wait) as connection,
+    ):
+        pending(connection)
+        recover(workspace, connection)
 
 
 def _create_missing(workspace: Workspace, limits: EngineLimits, run_id: str) -> None:
@@ -142,6 +156,8 @@ def _seal(workspace: Workspace, staged: Sequence[StagedFile]) -> tuple[Output, .
 
 
 def _sealed(workspace: Workspace, file: StagedFile) -> Output:
+    if file.moved:
+        return Output(_shown(workspace, file.temp), _shown(workspace, file.target), file.moved.size, file.moved.sha256)
     sync_file(file.temp)
     size = file.temp.stat().st_size
     return Output(_shown(workspace, file.temp), _shown(workspace, file.target), size, file_digest(file.temp))
@@ -245,6 +261,8 @@ def _run_row(
 
 def _discard(staged: Sequence[StagedFile]) -> None:
     for file in staged:
+        if file.moved:
+            continue
         with suppress(OSError):
             file.temp.unlink(missing_ok=True)
 
