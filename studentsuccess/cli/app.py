@@ -100,6 +100,15 @@ _register()
 
 def run_process() -> int:
     """The whole process: completion, signals, pipes; returns the exit code."""
+    try:
+        return _run()
+    finally:
+        # All is done or undone, and said: a signal now would only be a traceback from the interpreter's last steps.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _run() -> int:
     if "_SS_COMPLETE" in os.environ:
         import typer.completion as shells
 
