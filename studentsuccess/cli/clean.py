@@ -46,13 +46,11 @@ def register(app: typer.Typer) -> None:
         """Move what is no longer needed to a trash, or back."""
         context = _context(frame)
         from studentsuccess.errors import UsageError
-        from studentsuccess.tasks.clean import CleanRequest, settle
+        from studentsuccess.tasks.clean import CleanRequest
 
         chosen = bool(what or older_than or keep_last)
         if undo + empty + chosen > 1:
             raise UsageError("`--undo` and `--empty` stand alone", "`ss clean --undo` brings the last clean back whole")
-        if not frame.dry_run:
-            settle(context)
         if undo:
             _undo(frame, context)
         elif empty:

@@ -19,7 +19,7 @@ from studentsuccess.errors import ContractError, SsError, UsageError
 from studentsuccess.tasks.clean_choice import Item, Kind, candidates, look
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import recorded
-from studentsuccess.warehouse.commit import Run, StagedFile, commit, finish, new_run_id
+from studentsuccess.warehouse.commit import Run, StagedFile, commit, new_run_id
 from studentsuccess.warehouse.database import Connection
 from studentsuccess.warehouse.recovery import storage_errors
 from studentsuccess.warehouse.staging import staging_folder
@@ -100,11 +100,6 @@ class Cleaned:
     run_id: str | None
     files: int
     size: int
-
-
-def settle(context: Context) -> None:
-    """Before a plan that will be run: files on their way from one place to another arrive first."""
-    finish(context.workspace, context.limits, CLEAN, context.wait)
 
 
 def plan(request: CleanRequest, context: Context, now: datetime | None = None) -> CleanPlan:

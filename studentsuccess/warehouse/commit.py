@@ -53,6 +53,7 @@ __all__ = [
     "find_done",
     "finish",
     "is_done",
+    "mend",
     "new_run_id",
     "record_failure",
     "recover",
@@ -99,15 +100,18 @@ def commit(
 
 def finish(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> None:
     """Bring a run to its end that was killed after its COMMIT: for commands whose plan looks at files themselves."""
-    if not workspace.warehouse.is_file() or not dead_runs(workspace):
-        return
+    if workspace.warehouse.is_file() and dead_runs(workspace):
+        mend(workspace, limits, command, wait)
+
+
+def mend(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> None:
+    """As the beginning of every commit: what was cut short is finished, and views that are missing are made."""
     with (
         hold(workspace.lock, command, wait),
         storage_errors(workspace.staging),
         connect(workspace, limits, wait=wait) as connection,
     ):
-        pending(connection)
-        recover(workspace, connection)
+        _brought_up_to_date(workspace, connection)
 
 
 def _create_missing(workspace: Workspace, limits: EngineLimits, run_id: str) -> None:
@@ -134,13 +138,17 @@ def _create_missing(workspace: Workspace, limits: EngineLimits, run_id: str) -> 
 
 def _earlier(workspace: Workspace, connection: DuckDBPyConnection, run: Run) -> str | None:
     """Bring the warehouse up to date, then see whether this was done before."""
+    _brought_up_to_date(workspace, connection)
+    return find_complete(workspace, connection, run.key, run.targets)
+
+
+def _brought_up_to_date(workspace: Workspace, connection: DuckDBPyConnection) -> None:
     pending(connection)
     recover(workspace, connection)
     reached("recovered")
     migrate(connection)
     refresh_views(workspace, connection)
     reached("migrated")
-    return find_complete(workspace, connection, run.key, run.targets)
 
 
 def _seal(workspace: Workspace, staged: Sequence[StagedFile]) -> tuple[Output, ...]:

@@ -20,7 +20,7 @@ from studentsuccess.core.reporter import SilentReporter
 from studentsuccess.errors import ContractError, SsError, StorageError, UsageError
 from studentsuccess.tasks import clean, models
 from studentsuccess.tasks.clean import CleanRequest
-from studentsuccess.tasks.context import Context
+from studentsuccess.tasks.context import Context, settle
 from studentsuccess.warehouse.ledger import read_chain
 from studentsuccess.warehouse.trash import standing_trash
 from studentsuccess.warehouse.verify import verify
@@ -395,7 +395,7 @@ def test_killed_anywhere_a_clean_loses_nothing_and_the_next_one_ends_it(
     named = {fact.path for trash in standing_trash(context.workspace) for fact in trash.files}
     assert set(before) - set(files(workspace)) <= named
     assert "damage" not in levels(context)
-    clean.settle(context)
+    settle(context)
     if plan(context).goes:
         run(context)
     assert len(standing_trash(context.workspace)) == 1
@@ -412,7 +412,7 @@ def test_killed_anywhere_an_undo_is_ended_by_the_next_one(context: Context, work
     die(context, step, "undo")
     assert everywhere(workspace) == before
     assert "damage" not in levels(context)
-    clean.settle(context)
+    settle(context)
     if standing_trash(context.workspace):
         undo(context)
     assert everywhere(workspace) == before
@@ -428,7 +428,7 @@ def test_killed_anywhere_an_emptying_is_ended_by_the_next_one(context: Context, 
     kept = {name: content for name, content in files(workspace).items() if not name.startswith(".trash/")}
     die(context, step, "empty")
     assert "damage" not in levels(context)
-    clean.settle(context)
+    settle(context)
     clean.run_empty(clean.plan_empty(context))
     (workspace / "logs" / "more.log").write_text("more")
     run(context, "logs")
