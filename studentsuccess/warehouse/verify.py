@@ -22,6 +22,7 @@ from studentsuccess.warehouse.sql import identifier
 from studentsuccess.warehouse.staging import dead_runs, is_staged, temp_files
 from studentsuccess.warehouse.tables import table_rows
 from studentsuccess.warehouse.trash import CLEAN, World, manifest_path, read_manifest, told
+from studentsuccess.warehouse.views import missing_views
 
 Level = Literal["damage", "warning", "ok"]
 _RESTORE = "put back a copy of `logs/`, or keep the damage as a record and go on: new lines follow the last whole one"
@@ -78,6 +79,7 @@ def _database(workspace: Workspace, limits: EngineLimits, chain: Chain) -> tuple
             pending(connection)
             runs = stored_runs(connection)
             findings = [*_pairs(workspace, chain, done, runs), *_tables(workspace, connection, done, runs)]
+            findings += _views(connection)
     except StorageError as error:
         return (), [Finding("damage", name, error.message, error.hint)]
     return runs, findings
@@ -141,6 +143,12 @@ def _table(
     if there != expected:
         return Finding("damage", table, f"has {there:,} rows; the ledger says {expected:,}", restore)
     return _unreadable(workspace, connection, table)
+
+
+def _views(connection: DuckDBPyConnection) -> Iterator[Finding]:
+    """Every dataset has its view. One that was made before the workspace was moved is renewed by the next command."""
+    for name in missing_views(connection):
+        yield Finding("warning", f"raw.{name}", "is missing: the view of its dataset", _NEXT)
 
 
 def _unreadable(workspace: Workspace, connection: DuckDBPyConnection, table: str) -> Finding | None:
