@@ -40,6 +40,10 @@ def test_the_places_of_a_workspace() -> None:
         "logs": "logs",
         "ledger": "logs/ledger.jsonl",
         "staging": ".staging",
+        "trash": ".trash",
+        "downloads": "downloads",
+        "cache": ".cache",
+        "unfinished_models": "models/.unfinished",
     }
 
 
