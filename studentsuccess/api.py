@@ -33,7 +33,7 @@ from studentsuccess.tasks import train as train_task
 from studentsuccess.tasks import verify as verify_task
 from studentsuccess.tasks.batch import BatchResult
 from studentsuccess.tasks.batch_request import Beside
-from studentsuccess.tasks.context import Context
+from studentsuccess.tasks.context import Context, settle
 from studentsuccess.tasks.etl import EtlRequest, EtlResult
 from studentsuccess.tasks.explain import Explained, ExplainPlan, ExplainRequest, RowExplained
 from studentsuccess.tasks.explain_rows import Wanted
@@ -57,7 +57,7 @@ def etl(
     wait: float = 0.0,
 ) -> EtlResult:
     """Read files, check every row, and load them. `settings` are dotted paths, such as `{"etl.max_rejects": "5%"}`."""
-    context = _context(workspace, settings, wait)
+    context = _changing(workspace, settings, wait)
     request = EtlRequest(kind, name, tuple(ids), target)
     with resolved([str(one) for one in inputs]) as files:
         return etl_task.run(etl_task.plan(request, files, context), request, reporter or SilentReporter())
@@ -71,7 +71,7 @@ def etl_generated(
     wait: float = 0.0,
 ) -> EtlResult:
     """Generate data with a known truth and load it, as `ss etl --demo`."""
-    context = _context(workspace, settings, wait)
+    context = _changing(workspace, settings, wait)
     return etl_demo.run(etl_demo.plan(context), reporter or SilentReporter())
 
 
@@ -84,7 +84,7 @@ def etl_mended(
     wait: float = 0.0,
 ) -> EtlResult:
     """Load mended dead letters, as `ss etl --retry`."""
-    context = _context(workspace, settings, wait)
+    context = _changing(workspace, settings, wait)
     return etl_retry.run(etl_retry.plan(Path(file), context), reporter or SilentReporter())
 
 
@@ -105,7 +105,7 @@ def train(
     wait: float = 0.0,
 ) -> TrainResult:
     """Learn from files or from a dataset of the workspace, as `ss train local`; `types` are texts `COLUMN=ROLE`."""
-    context = _context(workspace, settings, wait)
+    context = _changing(workspace, settings, wait)
     request = TrainRequest(algorithm, name, task, tuple(types), refit, resume)
     with train_data.located(_named(data), target, tuple(ids), context, resolved) as source:
         return train_task.run(train_task.plan(request, source, context), reporter or SilentReporter())
@@ -125,7 +125,7 @@ def score(
     wait: float = 0.0,
 ) -> ScoreResult:
     """Predict every row with a registered model, into a file; look at `failed`, which names rows that had no score."""
-    context = _context(workspace, settings, wait)
+    context = _changing(workspace, settings, wait)
     request = ScoreRequest(model, str(output) if output is not None else None, tuple(ids), evaluate, reasons)
     with resolved(_named(inputs)) as files:
         return score_task.run(score_task.plan(request, files, context), reporter or SilentReporter())
@@ -184,7 +184,7 @@ def compare(specs: Iterable[str], workspace: str | Path = ".") -> Comparison:
 
 def promote(spec: str, workspace: str | Path = ".", *, wait: float = 0.0) -> Promoted:
     """Make `score` use this version."""
-    return models_task.run(models_task.plan(spec, _context(workspace, None, wait)))
+    return models_task.run(models_task.plan(spec, _changing(workspace, None, wait)))
 
 
 def process_student_batching(
@@ -205,7 +205,7 @@ def process_student_batching(
     A term that can't be used is a `TermError` whose `read` has all problems; without a solution it is a
     `NoSolutionError` whose `obstacles` have the reasons and the ways out. Both are `SsError`.
     """
-    context, silent = _context(workspace, settings, wait), reporter or SilentReporter()
+    context, silent = _changing(workspace, settings, wait), reporter or SilentReporter()
     beside = _beside(rules, pins, previous)
     request = batch_task.BatchRequest(Path(folder), Path(output), day or date.today(), beside)  # noqa: DTZ011
     return batch_task.run(batch_task.plan(request, context, silent), silent)
@@ -264,3 +264,10 @@ def _named(given: str | Path | Iterable[str | Path]) -> list[str]:
 
 def _context(workspace: str | Path, settings: Mapping[str, object] | None, wait: float) -> Context:
     return Context(load(Overrides(workspace=Path(workspace), flags=dict(settings or {}))), wait)
+
+
+def _changing(workspace: str | Path, settings: Mapping[str, object] | None, wait: float) -> Context:
+    """For what writes: a run that was killed after its commit is brought to its end first."""
+    context = _context(workspace, settings, wait)
+    settle(context)
+    return context

@@ -30,7 +30,22 @@ STEERING = re.compile(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=0, metavar="N", help="kill each command N times (tests/faults)")
+    parser.addoption("--fault-seed", type=int, default=None, metavar="N", help="the same faults again (tests/faults)")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"faults are drawn by --fault-seed={config.getoption('--fault-seed')}"
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.option.fault_seed is None:  # workers are told the one that their session drew
+        config.option.fault_seed = int.from_bytes(os.urandom(3), "big")
+    from fault_book import FaultBook
+
+    config.pluginmanager.register(FaultBook(config.option.fault_seed), "fault-book")
+    config.addinivalue_line("markers", "turns: how often a fault test tries each command, in the sample and in full")
     config.addinivalue_line("markers", "full: takes long; runs with scripts/test --full")
     config.addinivalue_line("markers", "posix: needs signals, ptys or shells; skipped on Windows")
 
@@ -55,6 +70,12 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.fixture
 def clean_env() -> dict[str, str]:
     """The environment of a shell in which nobody has set anything of ours."""
+    return scrubbed(os.environ)
+
+
+@pytest.fixture(scope="session")
+def session_env() -> dict[str, str]:
+    """As `clean_env`, for what is made once."""
     return scrubbed(os.environ)
 
 

@@ -74,6 +74,7 @@ def _register() -> None:
         alerts,
         archive,
         batch,
+        clean,
         config,
         doctor,
         etl,
@@ -92,7 +93,7 @@ def _register() -> None:
     )
 
     steps = (init, run, etl, train, score, explain, marts, alerts, experiment, roi, report, publish, batch)
-    for module in (*steps, models, archive, verify, doctor, config):
+    for module in (*steps, models, archive, clean, verify, doctor, config):
         module.register(app)
 
 
@@ -101,6 +102,15 @@ _register()
 
 def run_process() -> int:
     """The whole process: completion, signals, pipes; returns the exit code."""
+    try:
+        return _run()
+    finally:
+        # All is done or undone, and said: a signal now would only be a traceback from the interpreter's last steps.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _run() -> int:
     if "_SS_COMPLETE" in os.environ:
         import typer.completion as shells
 

@@ -44,6 +44,11 @@ Model = Annotated[
 ]
 
 
+OlderThan = Annotated[
+    str | None, text("--older-than", about="Only what is older than that: 30d, 12h, 2w.", metavar="AGE")
+]
+
+
 def parts(given: Sequence[str] | None) -> tuple[str, ...]:
     """What was given one by one, or with commas."""
     return tuple(part.strip() for one in given or () for part in one.split(",") if part.strip())

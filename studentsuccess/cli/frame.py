@@ -74,6 +74,7 @@ class Frame:
     dry_run: bool = False
     progress: bool = True
     command: str = "ss"
+    changes: bool = False
     _reporter: TerminalReporter | None = field(default=None, repr=False)
 
     def configuration(self, flags: Mapping[str, object] | None = None) -> Configuration:
@@ -90,6 +91,10 @@ class Frame:
             raise
         for warning in loaded.warnings:
             self.output.warn(warning)
+        if self.changes and not self.dry_run and any(loaded.workspace.staging.glob("*T*-*")):
+            from studentsuccess.tasks.context import Context, settle
+
+            settle(Context(loaded, self.wait))
         return loaded
 
     @property
@@ -165,6 +170,7 @@ def _frame(common: dict[str, Any], command: str) -> Frame:
         common.get("dry_run", False),
         not common["no_progress"],
         command,
+        "dry_run" in common,
     )
 
 

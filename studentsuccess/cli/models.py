@@ -92,7 +92,7 @@ def _show_list(frame: Frame, found: tuple[Standing, ...]) -> None:
 
 
 def _what(one: Standing) -> tuple[object, ...]:
-    entry, used = one.entry, "production" if one.production else ""
+    entry, used = one.entry, "production" if one.production else one.cleaned
     rows = (entry.rows_train, entry.rows_holdout)
     return (entry.name, entry.version, used, entry.algorithm, entry.task, entry.target, *rows)
 
@@ -120,6 +120,7 @@ def _document(one: Standing) -> dict[str, object]:
         "name": entry.name,
         "version": entry.version,
         "production": one.production,
+        "cleaned": one.cleaned or None,
         "algorithm": entry.algorithm,
         "task": entry.task,
         "target": entry.target,

@@ -64,6 +64,8 @@ def shown_name(text: str) -> str:
 def kind_of(value: object, *, from_text: bool) -> str:
     """What kind of value was found; a number in a variable or a flag is a number although it comes as text."""
     if isinstance(value, str):
+        if "\0" in value:
+            return "a text with a NUL character"
         if from_text and _NUMBER.fullmatch(value):
             return "a number"
         return "text" if value else "an empty text"

@@ -89,6 +89,14 @@ class Section(BaseModel):
         optional = cls.model_fields[str(info.field_name)].default is None
         return None if optional and value == "" else value
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_nul(cls, value: object) -> object:
+        """No path and no name can hold one; whoever meets it first would fail in words of its own."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("a text without a NUL character")
+        return value
+
 
 class WorkspaceSettings(Section):
     """The workspace itself; its folder is chosen by `-w`, `SS_WORKSPACE` or where this file stands."""

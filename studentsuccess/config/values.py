@@ -1,10 +1,11 @@
-"""The small languages that settings are written in: sizes, limits, lists and delimiters."""
+"""The small languages that settings are written in: sizes, ages, limits, lists and delimiters."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 # As DuckDB counts: MB is a million bytes, MiB is 2^20.
@@ -15,6 +16,8 @@ _UNITS = {"": 1, "b": 1} | {
 }
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([a-z]*)", re.IGNORECASE)
 _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?%")
+_AGE = re.compile(r"([0-9]{1,5}) ?([hdw])", re.IGNORECASE)
+_AGES = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _COUNT = re.compile(r"[0-9]{1,18}")
 
 DELIMITER_NAMES = ("tab", "\\t", "comma", "semicolon", "pipe")
@@ -44,6 +47,14 @@ def parse_size(text: str) -> int:
     if match is None or unit is None:
         raise ValueError("not a size such as 512MB or 2GiB")
     return int(Decimal(match[1]) * unit)
+
+
+def parse_age(text: str) -> timedelta:
+    """A span of time such as `30d`, `12h` or `2w`."""
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("not an age such as 30d, 12h or 2w")
+    return int(match[1]) * _AGES[match[2].lower()]
 
 
 def parse_reject_limit(text: str) -> RejectLimit:

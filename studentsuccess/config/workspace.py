@@ -10,6 +10,7 @@ from pathlib import Path
 from studentsuccess.errors import UsageError
 
 CONFIG_NAME = "config.toml"
+TRASH = ".trash"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,20 @@ class Workspace:
         return self.root / ".staging"
 
     @property
+    def trash(self) -> Path:
+        return self.root / TRASH
+
+    @property
     def downloads(self) -> Path:
         return self.root / "downloads"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / ".cache"
+
+    @property
+    def unfinished_models(self) -> Path:
+        return self.models / ".unfinished"
 
 
 def find_workspace(given: Path | None, config: Path | None, environ: Mapping[str, str], cwd: Path) -> Workspace:

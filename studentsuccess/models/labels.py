@@ -115,7 +115,7 @@ def _classes(book: ColumnBook, seen: _Seen) -> Target:
     learned = sorted((text_of(book, value), value) for value, (training, _) in counts.items() if training)
     if len(learned) < 2:
         raise ContractError(
-            f"the target `{name}` has only one class, `{learned[0][0]}`: there is nothing to learn",
+            f"the target `{name}` has only one class: there is nothing to learn",
             "give rows of at least two classes, or choose another target",
         )
     if not book.is_text:

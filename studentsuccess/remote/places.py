@@ -118,7 +118,8 @@ def _folder(text: str, here: Path, workspace: Workspace) -> Store:
 
 def _is_own(path: Path, workspace: Workspace) -> bool:
     """Whether files that go to `path` would land among those that they are copies of, or among the workspace's own."""
-    own = (workspace.outputs, workspace.reports, workspace.models, workspace.inputs, workspace.logs, workspace.staging)
+    results = (workspace.outputs, workspace.reports, workspace.models)
+    own = (*results, workspace.inputs, workspace.logs, workspace.staging, workspace.trash)
     real = path.resolve()
     targets = (real, real / workspace.outputs.name, real / workspace.reports.name)
     return any(target.is_relative_to(place.resolve()) for target in targets for place in own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,9 @@ from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.budget import Budget, measure
 from studentsuccess.core.parallel import Engine
 from studentsuccess.core.stream import StreamSettings
+from studentsuccess.errors import SsError
 from studentsuccess.sources.landed import Reading
+from studentsuccess.warehouse.commit import finish
 from studentsuccess.warehouse.database import EngineLimits
 
 
@@ -58,6 +61,13 @@ class Context:
             return path.relative_to(Path.cwd()).as_posix()
         except ValueError:
             return str(path)
+
+
+def settle(context: Context) -> None:
+    """Before a plan that will be run: what was killed after its COMMIT gets its files and its line, so that whatever
+    the plan finds done is whole. What stands in the way of that is for the command itself to meet and to tell."""
+    with suppress(SsError):
+        finish(context.workspace, context.limits, "recovery", context.wait)
 
 
 def free_space(path: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from studentsuccess.warehouse.models import (
     all_models,
     promote,
 )
+from studentsuccess.warehouse.trash import standing_trash, world
 
 COMMAND = "models promote"
 ASKED = "asked for with `ss models promote`"
@@ -42,6 +43,7 @@ class Standing:
     production: bool
     figures: Mapping[str, float]
     baselines: Mapping[str, Mapping[str, float]]
+    cleaned: str = ""
 
     @property
     def headline(self) -> str:
@@ -101,7 +103,8 @@ class Promoted:
 def listing(context: Context) -> tuple[Standing, ...]:
     """Every version, oldest first within its name."""
     registry = all_models(context.workspace, context.limits)
-    return tuple(_standing(registry, entry) for entry in registry.entries)
+    gone = {entry: _cleaned(context, entry) for entry in registry.entries}
+    return tuple(replace(_standing(registry, entry), cleaned=word) for entry, (word, _) in gone.items())
 
 
 def show(spec: str | None, context: Context) -> Shown:
@@ -195,7 +198,25 @@ def _latest(registry: Registry) -> ModelEntry:
 
 def open_model(context: Context, entry: ModelEntry) -> Kept:
     """The model's verified manifest and files: those that were registered, and signed where a key is configured."""
+    word, way_back = _cleaned(context, entry)
+    if word:
+        raise UsageError(f"model `{entry.label}` {word}", way_back)
     return read_model(context.workspace.root / entry.path, signing_key(context), entry.manifest_sha256)
+
+
+def _cleaned(context: Context, entry: ModelEntry) -> tuple[str, str]:
+    """Whether `ss clean` took a version away, in words, and how it comes back."""
+    if (context.workspace.root / entry.path / MANIFEST).is_file():
+        return "", ""
+    taken = world(context.workspace).taken_below(entry.path)
+    if taken is None:
+        return "", ""
+    if taken.emptied:
+        return "was cleaned, and the trash emptied", f"train it again: `ss train local`; {_LIST}"
+    later = [one.run_id for one in standing_trash(context.workspace)]
+    again = len(later) - 1 - later.index(taken.run_id) if taken.run_id in later else 0
+    times = f", {again + 1} times: {again} cleaned later come back first" if again else ""
+    return "is in the trash", f"bring it back: `ss clean --undo`{times}"
 
 
 def signing_key(context: Context) -> bytes | None:

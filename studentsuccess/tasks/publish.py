@@ -23,6 +23,7 @@ from studentsuccess.remote.sending import FileState, Seen, Shipment, deliver, is
 from studentsuccess.tasks import marts
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import recorded
+from studentsuccess.warehouse import trash
 from studentsuccess.warehouse.commit import Run, StagedFile, commit, new_run_id
 from studentsuccess.warehouse.database import Connection, connect
 from studentsuccess.warehouse.migrate import pending
@@ -36,7 +37,7 @@ COMMAND = "publish"
 # One manifest stands here, whatever the place.
 TARGETS = ("artifacts",)
 # Runs that leave the data as it was.
-_CHANGE_NOTHING = frozenset({COMMAND, "marts publish", "run"})
+_CHANGE_NOTHING = frozenset({COMMAND, "marts publish", "run", *trash.COMMANDS})
 # The files are there when somebody else may hold the warehouse: the line in the ledger is worth a moment's wait.
 PATIENCE = 10.0
 

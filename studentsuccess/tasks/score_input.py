@@ -172,6 +172,8 @@ def _refuse_retyped(one: Probe, manifest: Manifest, limit: int) -> None:
             if found is not kind and not {found, kind} <= set(NUMBERS) and name not in empty:
                 raise _retyped(one, name, kind, found.value, manifest)
         return
+    if not wanted:
+        return
     texts = Layout(tuple(Column(name, Kind.TEXT) for name in wanted), manifest.null_values)
     for block in islice(text_blocks(one.given, limit, LOOK_BYTES), 1):
         for name, values in texts_of(block, one.given, texts).items():

@@ -176,9 +176,10 @@ def _key(made: TrainPlan, digests: Sequence[str]) -> str:
 
 def run(made: TrainPlan, reporter: Reporter) -> TrainResult:
     """Do what the plan says."""
-    if made.done:
-        return _as_before(made, made.done)
     context = made.context
+    if made.done:
+        _forget_checkpoints(made)
+        return _as_before(made, made.done)
     run_id, started = new_run_id(), datetime.now(UTC)
     with recorded(context, run_id, started, COMMAND), staging_folder(context.workspace, run_id) as staging:
         gathered = gather(
@@ -186,7 +187,7 @@ def run(made: TrainPlan, reporter: Reporter) -> TrainResult:
         )
         give_back()
         key = _key(made, [fact.sha256 for fact in gathered.facts])
-        checkpoints = Checkpoints(context.workspace.models / ".unfinished", key, made.request.resume)
+        checkpoints = Checkpoints(context.workspace.unfinished_models, key, made.request.resume)
         notes = _about_checkpoints(made, checkpoints)
         study, fit = _fit(made, gathered, checkpoints, reporter)
         with phase(reporter, "writing the model"):
@@ -212,9 +213,9 @@ def run(made: TrainPlan, reporter: Reporter) -> TrainResult:
 
             staged = [*staged_model(context.workspace, folder, made.name, made.version), *gathered.staged_letters()]
             written = commit(context.workspace, context.limits, record, staged, work, context.wait)
+    checkpoints.clear()
     if written.already_done:
         return _as_before(made, written.run_id)
-    checkpoints.clear()
     return TrainResult(
         run_id,
         manifest,
@@ -321,6 +322,14 @@ def _as_before(made: TrainPlan, run_id: str) -> TrainResult:
     registry = all_models(made.context.workspace, made.context.limits)
     entry = next(entry for entry in registry.entries if entry.run_id == run_id)
     return TrainResult(run_id, None, entry, "", Counts(), already_trained=True)
+
+
+def _forget_checkpoints(made: TrainPlan) -> None:
+    """A training that was killed after its commit has left them, and nothing goes on from them any more."""
+    folder = made.context.workspace.unfinished_models
+    if folder.is_dir():
+        digests = [file_digest(one.given.origin.path) for one in made.source.dataset.probes]
+        Checkpoints(folder, _key(made, digests), resume=False).clear()
 
 
 def _about_checkpoints(made: TrainPlan, checkpoints: Checkpoints) -> tuple[str, ...]:

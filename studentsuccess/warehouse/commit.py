@@ -40,7 +40,7 @@ from studentsuccess.warehouse.runs import (
     stored_runs,
 )
 from studentsuccess.warehouse.sql import statement
-from studentsuccess.warehouse.staging import keep_promise, promise, staging_folder
+from studentsuccess.warehouse.staging import dead_runs, keep_promise, promise, staging_folder
 from studentsuccess.warehouse.tables import table_rows
 from studentsuccess.warehouse.views import refresh_views
 
@@ -51,7 +51,9 @@ __all__ = [
     "Work",
     "commit",
     "find_done",
+    "finish",
     "is_done",
+    "mend",
     "new_run_id",
     "record_failure",
     "recover",
@@ -96,6 +98,22 @@ def commit(
     return Committed(run.run_id, already_done=False)
 
 
+def finish(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> None:
+    """Bring a run to its end that was killed after its COMMIT: for commands whose plan looks at files themselves."""
+    if workspace.warehouse.is_file() and dead_runs(workspace):
+        mend(workspace, limits, command, wait)
+
+
+def mend(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> None:
+    """As the beginning of every commit: what was cut short is finished, and views that are missing are made."""
+    with (
+        hold(workspace.lock, command, wait),
+        storage_errors(workspace.staging),
+        connect(workspace, limits, wait=wait) as connection,
+    ):
+        _brought_up_to_date(workspace, connection)
+
+
 def _create_missing(workspace: Workspace, limits: EngineLimits, run_id: str) -> None:
     """A new warehouse appears whole: killed while creating it in place, DuckDB leaves a file it can't open."""
     wal = workspace.warehouse.with_name(f"{workspace.warehouse.name}.wal")
@@ -120,13 +138,17 @@ def _create_missing(workspace: Workspace, limits: EngineLimits, run_id: str) -> 
 
 def _earlier(workspace: Workspace, connection: DuckDBPyConnection, run: Run) -> str | None:
     """Bring the warehouse up to date, then see whether this was done before."""
+    _brought_up_to_date(workspace, connection)
+    return find_complete(workspace, connection, run.key, run.targets)
+
+
+def _brought_up_to_date(workspace: Workspace, connection: DuckDBPyConnection) -> None:
     pending(connection)
     recover(workspace, connection)
     reached("recovered")
     migrate(connection)
     refresh_views(workspace, connection)
     reached("migrated")
-    return find_complete(workspace, connection, run.key, run.targets)
 
 
 def _seal(workspace: Workspace, staged: Sequence[StagedFile]) -> tuple[Output, ...]:
@@ -142,6 +164,8 @@ def _seal(workspace: Workspace, staged: Sequence[StagedFile]) -> tuple[Output, .
 
 
 def _sealed(workspace: Workspace, file: StagedFile) -> Output:
+    if file.moved:
+        return Output(_shown(workspace, file.temp), _shown(workspace, file.target), file.moved.size, file.moved.sha256)
     sync_file(file.temp)
     size = file.temp.stat().st_size
     return Output(_shown(workspace, file.temp), _shown(workspace, file.target), size, file_digest(file.temp))
@@ -245,6 +269,8 @@ def _run_row(
 
 def _discard(staged: Sequence[StagedFile]) -> None:
     for file in staged:
+        if file.moved:
+            continue
         with suppress(OSError):
             file.temp.unlink(missing_ok=True)
 

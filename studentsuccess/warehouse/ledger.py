@@ -198,6 +198,12 @@ def _head_faults(path: Path, entries: list[Entry], lines: int) -> Iterable[Damag
         yield Damage(lines + 1, f"is missing: the ledger once ended with number {head.seq}")
 
 
+def read_record(line: str) -> Record | None:
+    """What a finished line tells, also one that is not in the ledger yet."""
+    entry = _parsed(0, line.encode("utf-8"))
+    return entry.record if entry else None
+
+
 def _parsed(number: int, raw: bytes) -> Entry | None:
     try:
         said = json.loads(raw)

@@ -12,7 +12,7 @@ from duckdb import DuckDBPyConnection
 
 from studentsuccess.core.digest import canonical, text_digest
 from studentsuccess.errors import UsageError
-from studentsuccess.warehouse.migrate import has_table
+from studentsuccess.warehouse.migrate import has_table, known_migrations
 from studentsuccess.warehouse.predictions import nothing_scored
 from studentsuccess.warehouse.sql import identifier, statement
 
@@ -21,6 +21,7 @@ SUMMARY = "course_summary_daily"
 ALERTS = "alert_log"
 # Made anew by every build.
 BUILT = (STUDENTS, SUMMARY, "calendar", "course", "model_version")
+_MIGRATION = "0006_marts"
 # Made by the steps after it, and published with them.
 KNOWN = (*BUILT[:2], "experiment_results", ALERTS, *BUILT[2:])
 BATCH_ROWS = 1 << 16
@@ -113,7 +114,10 @@ def read_marts(
 
 
 def replace_marts(connection: DuckDBPyConnection, tables: Mapping[str, pa.Table]) -> None:
-    """These tables in place of the ones before; for the `work` of a commit."""
+    """These tables in place of the ones before, or of nothing; for the `work` of a commit."""
+    if not all(has_table(connection, "mart", name) for name in BUILT):
+        made = next(one.sql for one in known_migrations() if one.name == _MIGRATION)
+        connection.execute(made.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS "))
     for name in BUILT:
         connection.execute(f"DELETE FROM mart.{identifier(name)}")  # noqa: S608
         connection.register("incoming", tables[name])

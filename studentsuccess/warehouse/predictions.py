@@ -43,6 +43,14 @@ def read_predictions(connection: DuckDBPyConnection) -> Scored:
     return Scored(*found)
 
 
+def predicting_models(connection: DuckDBPyConnection) -> frozenset[tuple[str, int]]:
+    """Name and version of the models that the standing predictions are of."""
+    if not has_table(connection, "ml", "prediction"):
+        return frozenset()
+    rows = connection.execute(statement("predicting_models")).fetchall()
+    return frozenset((str(name), int(version)) for name, version in rows)
+
+
 def nothing_scored() -> UsageError:
     """What every command says that lives on predictions when there are none."""
     return UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,8 @@ def roll_forward(workspace: Workspace, outputs: Sequence[Output], ledger_line: s
 def _promote_promised(workspace: Workspace, output: Output) -> None:
     """A file that is neither finished nor waiting was deleted by somebody: `ss verify` will miss it."""
     temp, target = workspace.root / output.temp, workspace.root / output.path
+    if output.was_in_trash and os.path.lexists(target):
+        return  # what stands there now is newer; the other stays in the trash
     if temp.is_file() and file_digest(temp) == output.sha256:
         with storage_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
-from studentsuccess.config.workspace import Workspace
+from studentsuccess.config.workspace import TRASH, Workspace
 from studentsuccess.core.counts import Counts
 from studentsuccess.core.digest import FileFact, canonical, text_digest
 from studentsuccess.core.locks import Clock, utc_now
@@ -42,10 +42,14 @@ class Run:
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A finished file under its temporary name (see `core.atomic.temp_path`) and where it is to appear."""
+    """A finished file under its temporary name (see `core.atomic.temp_path`) and where it is to appear.
+
+    With `moved`, its digest, it is no temporary file but one that changes its place: it is never deleted.
+    """
 
     temp: Path
     target: Path
+    moved: FileFact | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ class Output:
     path: str
     size: int
     sha256: str
+
+    @property
+    def was_in_trash(self) -> bool:
+        """Whether it was brought back, as it was, and not made."""
+        return self.temp.startswith(f"{TRASH}/")
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,8 @@ def find_complete(workspace: Workspace, connection: DuckDBPyConnection, key: str
         return None
     runs = stored_runs(connection)
     run = next(run for run in runs if run.run_id == run_id)
-    later = {output.path for other in runs if other.sequence > run.sequence for output in other.outputs}
+    after = (output for other in runs if other.sequence > run.sequence for output in other.outputs)
+    later = {output.path for output in after if not output.was_in_trash}
     mine = (output for output in run.outputs if output.path not in later)
     return run_id if run.extends or all(_is_there(workspace, output) for output in mine) else None
 

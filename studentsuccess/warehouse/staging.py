@@ -70,10 +70,18 @@ def _make_owned(folder: Path) -> None:
 
 def dead_runs(workspace: Workspace) -> tuple[str, ...]:
     """The runs whose process is certainly gone and that left a staging folder."""
+    return tuple(folder.name for folder in _run_folders(workspace) if _is_dead(folder))
+
+
+def running(workspace: Workspace) -> tuple[str, ...]:
+    """The runs that may come back to what they began."""
+    return tuple(folder.name for folder in _run_folders(workspace) if not _is_dead(folder))
+
+
+def _run_folders(workspace: Workspace) -> list[Path]:
     if not _is_own_folder(workspace.staging):
-        return ()
-    folders = (entry for entry in sorted(workspace.staging.iterdir()) if _RUN_FOLDER.fullmatch(entry.name))
-    return tuple(folder.name for folder in folders if _is_dead(folder))
+        return []
+    return [entry for entry in sorted(workspace.staging.iterdir()) if _RUN_FOLDER.fullmatch(entry.name)]
 
 
 def _is_own_folder(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -11,20 +11,24 @@ from typing import Literal
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from studentsuccess.config.workspace import Workspace
+from studentsuccess.config.workspace import TRASH, Workspace
 from studentsuccess.core.digest import FileFact, file_digest
 from studentsuccess.errors import StorageError
 from studentsuccess.warehouse.database import EngineLimits, connect, meaning
-from studentsuccess.warehouse.ledger import DONE, Chain, Entry, read_chain
+from studentsuccess.warehouse.ledger import DONE, Chain, Entry, read_chain, read_record
 from studentsuccess.warehouse.migrate import pending
 from studentsuccess.warehouse.runs import StoredRun, stored_runs
 from studentsuccess.warehouse.sql import identifier
 from studentsuccess.warehouse.staging import dead_runs, is_staged, temp_files
 from studentsuccess.warehouse.tables import table_rows
+from studentsuccess.warehouse.trash import CLEAN, World, manifest_path, read_manifest, told
+from studentsuccess.warehouse.views import missing_views
 
 Level = Literal["damage", "warning", "ok"]
 _RESTORE = "put back a copy of `logs/`, or keep the damage as a record and go on: new lines follow the last whole one"
 _RERUN = "run the command again"
+_MISSING = "is missing"
+_GIVEN_UP = "it can't be brought back by itself; `ss clean --empty` gives it up"
 _NEXT = "nothing to do: the next command that writes brings it to its end"
 
 
@@ -45,8 +49,11 @@ def verify(workspace: Workspace, limits: EngineLimits) -> list[Finding]:
         findings = [Finding("ok", workspace.warehouse.name, "no warehouse yet", "load something: `ss etl INPUT`")]
     else:
         runs, in_database = _database(workspace, limits, chain)
-        findings = [*_chain(workspace, chain), *in_database, *_outputs(workspace, chain, runs)]
-    return [*findings, *_leftovers(workspace), *_models(workspace)]
+        world, owed = _world(chain, runs)
+        files = [*_outputs(workspace, world, owed), *_trash(workspace, world, owed)]
+        findings = [*_chain(workspace, chain), *in_database, *files]
+        findings += [*_models(workspace, world.taken.keys() | owed.keys())]
+    return [*findings, *_leftovers(workspace)]
 
 
 def _chain(workspace: Workspace, chain: Chain) -> Iterator[Finding]:
@@ -72,6 +79,7 @@ def _database(workspace: Workspace, limits: EngineLimits, chain: Chain) -> tuple
             pending(connection)
             runs = stored_runs(connection)
             findings = [*_pairs(workspace, chain, done, runs), *_tables(workspace, connection, done, runs)]
+            findings += _views(connection)
     except StorageError as error:
         return (), [Finding("damage", name, error.message, error.hint)]
     return runs, findings
@@ -137,6 +145,12 @@ def _table(
     return _unreadable(workspace, connection, table)
 
 
+def _views(connection: DuckDBPyConnection) -> Iterator[Finding]:
+    """Every dataset has its view. One that was made before the workspace was moved is renewed by the next command."""
+    for name in missing_views(connection):
+        yield Finding("warning", f"raw.{name}", "is missing: the view of its dataset", _NEXT)
+
+
 def _unreadable(workspace: Workspace, connection: DuckDBPyConnection, table: str) -> Finding | None:
     """Read every column: DuckDB checks its blocks when they are read, and not before."""
     schema, _, name = table.partition(".")
@@ -151,32 +165,54 @@ def _unreadable(workspace: Workspace, connection: DuckDBPyConnection, table: str
     return None
 
 
-def _outputs(workspace: Workspace, chain: Chain, runs: tuple[StoredRun, ...]) -> Iterator[Finding]:
-    """Each file as the last run that wrote it left it."""
-    latest: dict[str, tuple[FileFact, str, Path | None]] = {}
-    for entry in chain.entries:
-        for fact in entry.record.outputs:
-            latest[fact.path] = (fact, f"run {entry.record.run_id} (`{entry.record.command}`)", None)
+def _world(chain: Chain, runs: tuple[StoredRun, ...]) -> tuple[World, dict[str, Path]]:
+    """Where each file should be, and where it may still wait for a run that was cut short after its COMMIT."""
     written = {entry.record.run_id for entry in chain.entries}
-    for run in runs:
-        if run.run_id not in written and run.sequence > chain.head.seq:
-            for output in run.outputs:
-                fact = FileFact(output.path, output.size, output.sha256)
-                latest[output.path] = (fact, f"run {run.run_id}", workspace.root / output.temp)
+    unfinished = [run for run in runs if run.run_id not in written and run.sequence > chain.head.seq]
+    records = [entry.record for entry in chain.entries]
+    records += [record for run in unfinished if (record := read_record(run.ledger_line)) is not None]
+    return told(records), {output.path: Path(output.temp) for run in unfinished for output in run.outputs}
+
+
+def _outputs(workspace: Workspace, world: World, owed: Mapping[str, Path]) -> Iterator[Finding]:
+    """Each file as the last run that wrote it left it."""
     wrong = 0
-    for fact, wrote, temp in latest.values():
-        finding = _output(workspace, fact, wrote, temp)
+    for fact, wrote in world.placed.values():
+        finding = _output(workspace, fact, wrote, owed.get(fact.path))
         if finding is not None:
             wrong += 1
             yield finding
-    if latest and not wrong:
-        yield Finding("ok", "files", f"{len(latest)} files are as their runs wrote them")
+    if world.placed and not wrong:
+        yield Finding("ok", "files", f"{len(world.placed)} files are as their runs wrote them")
+
+
+def _trash(workspace: Workspace, world: World, owed: Mapping[str, Path]) -> Iterator[Finding]:
+    """What was cleaned is where `ss clean --undo` will look for it, until the trash is emptied."""
+    standing = [one for one in world.taken.values() if not one.emptied]
+    wrong = 0
+    for one in standing:
+        difference = _difference(workspace.root / one.where, one.fact)
+        if difference is None or (one.where in owed and _difference(workspace.root / one.fact.path, one.fact) is None):
+            continue
+        wrong += 1
+        what = f"{difference} since run {one.run_id} (`{CLEAN}`) put it in the trash"
+        level: Level = "warning" if difference == _MISSING else "damage"
+        yield Finding(level, one.where, what, _GIVEN_UP)
+    for run_id in dict.fromkeys(one.run_id for one in standing):
+        manifest = manifest_path(workspace, run_id)
+        if read_manifest(manifest) is None and _name(workspace, manifest) not in owed:
+            wrong += 1
+            yield Finding("damage", _name(workspace, manifest), "is missing or no manifest of that trash", _GIVEN_UP)
+    if standing and not wrong:
+        size = sum(one.fact.size for one in standing)
+        what = f"{len(standing):,} files ({size:,} bytes) were cleaned: `ss clean --undo` brings the last ones back"
+        yield Finding("ok", TRASH, what)
 
 
 def _output(workspace: Workspace, fact: FileFact, wrote: str, temp: Path | None) -> Finding | None:
     path = workspace.root / fact.path
     difference = _difference(path, fact)
-    if difference is None or (temp is not None and _difference(temp, fact) is None):
+    if difference is None or (temp is not None and _difference(workspace.root / temp, fact) is None):
         return None
     if path.is_relative_to(workspace.dead_letters):
         return Finding("warning", fact.path, f"{difference} since {wrote} wrote it", "fine if you mended or moved it")
@@ -187,7 +223,7 @@ def _difference(path: Path, fact: FileFact) -> str | None:
     """How the file differs from what was noted, cheapest question first."""
     try:
         if not path.is_file():
-            return "is missing"
+            return _MISSING
         size = path.stat().st_size
         if size != fact.size:
             return f"has {size:,} bytes instead of {fact.size:,}"
@@ -209,12 +245,14 @@ def _leftovers(workspace: Workspace) -> Iterator[Finding]:
             yield Finding("warning", _name(workspace, path), "is unfinished and belongs to no run", "delete it")
 
 
-def _models(workspace: Workspace) -> Iterator[Finding]:
-    """Every file that a model's manifest lists."""
+def _models(workspace: Workspace, on_their_way: Collection[str]) -> Iterator[Finding]:
+    """Every file that a model's manifest lists, unless a clean is just taking it away or bringing it back."""
     manifests = sorted(workspace.models.glob("*/*/manifest.json"))
     wrong = 0
     for manifest in manifests:
         for finding in _model(workspace, manifest):
+            if finding.subject in on_their_way:
+                continue
             wrong += 1
             yield finding
     if manifests and not wrong:

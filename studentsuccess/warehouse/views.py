@@ -14,6 +14,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from studentsuccess.config.workspace import Workspace
+from studentsuccess.warehouse.migrate import has_table
 from studentsuccess.warehouse.sql import identifier, literal, statement
 
 FILES = "data*.parquet"
@@ -27,6 +28,15 @@ def refresh_views(workspace: Workspace, connection: DuckDBPyConnection) -> None:
         mark = f"run {run_id} in {folder}"
         if have.get(name) != mark and folder.is_dir():
             _make(connection, name, folder, mark)
+
+
+def missing_views(connection: DuckDBPyConnection) -> tuple[str, ...]:
+    """Datasets without their view."""
+    if not has_table(connection, "ops", "dataset"):
+        return ()
+    have = dict(connection.execute(statement("raw_views")).fetchall())
+    names = (str(name) for name, _, _ in connection.execute(statement("dataset_files")).fetchall())
+    return tuple(name for name in names if name not in have)
 
 
 def _make(connection: DuckDBPyConnection, name: str, folder: Path, mark: str) -> None:

@@ -389,6 +389,25 @@ def test_ctrl_c_while_the_program_starts_shows_no_traceback(
     assert done.stdout == ""
 
 
+STRUCK_AT_EXIT = """
+import atexit, os, signal
+atexit.register(lambda: os.kill(os.getpid(), signal.{name}))
+"""
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_when_all_is_said_and_done_changes_nothing(
+    tmp_path: Path, workspace: Path, clean_env: dict[str, str], name: str
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(STRUCK_AT_EXIT.format(name=name), "utf-8")
+    path = os.pathsep.join([str(tmp_path / "site"), clean_env["PYTHONPATH"]])
+    done = shell(clean_env | {"PYTHONPATH": path}, workspace, "$SS config show -q; exit $?")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("key")
+
+
 @posix
 def test_a_step_that_an_interrupt_left_open_is_taken_off_the_screen() -> None:
     from studentsuccess.cli.output import Output

@@ -263,3 +263,10 @@ def test_any_text_for_any_key_gives_a_configuration_or_an_expected_error(place: 
 @pytest.mark.parametrize("text", ["postgresql://me:pw@host/db", "a\nb", "\x1b[31m", "x" * 61, "\udc80"])
 def test_what_does_not_look_like_a_key_is_not_shown(text: str) -> None:
     assert shown_name(text) == "(not a name)"
+
+
+def test_a_nul_in_a_text_is_told_before_anybody_opens_it(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[privacy]\npseudonym_key_file = "a\\u0000b"\n', "utf-8")
+    with pytest.raises(ConfigError, match="a text with a NUL character") as caught:
+        load(Overrides(workspace=tmp_path), {}, tmp_path)
+    assert caught.value.code == ExitCode.USAGE

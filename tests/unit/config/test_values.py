@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from fractions import Fraction
 
 import pytest
@@ -10,6 +11,7 @@ from studentsuccess.config.values import (
     RejectLimit,
     is_delimiter,
     is_encoding,
+    parse_age,
     parse_list,
     parse_reject_limit,
     parse_size,
@@ -32,6 +34,17 @@ from studentsuccess.config.values import (
 )
 def test_sizes_are_decimal_unless_they_say_otherwise(text: str, expected: int) -> None:
     assert parse_size(text) == expected
+
+
+@pytest.mark.parametrize(("text", "hours"), [("30d", 720), ("12h", 12), ("2W", 336), (" 0 d ", 0), ("99999h", 99_999)])
+def test_ages_are_in_hours_days_or_weeks(text: str, hours: int) -> None:
+    assert parse_age(text) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ["", "30", "d", "-1d", "1.5d", "3 months", "٣d", "999999d"])
+def test_what_is_no_age_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="age"):
+        parse_age(text)
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-1MB", "1 2MB", "1M", "1,5GB", "1e9", "much", "1MBB", "٣MB", "nan", "5%"])

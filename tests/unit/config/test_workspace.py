@@ -41,6 +41,10 @@ def test_the_places_of_a_workspace() -> None:
         "downloads": "downloads",
         "ledger": "logs/ledger.jsonl",
         "staging": ".staging",
+        "trash": ".trash",
+        "downloads": "downloads",
+        "cache": ".cache",
+        "unfinished_models": "models/.unfinished",
     }
 
 

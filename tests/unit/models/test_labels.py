@@ -128,6 +128,7 @@ def test_a_target_that_nothing_can_be_learned_from_is_refused(
     with pytest.raises(ContractError, match=problem) as caught:
         studied(tmp_path, target, asked)
     assert caught.value.hint
+    assert "`yes`" not in caught.value.message, "a cell may be somebody's name"
 
 
 def test_a_thousand_classes_are_not_too_many(tmp_path: Path) -> None:

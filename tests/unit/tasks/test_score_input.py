@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from trained import FEATURES, HEADER, Row, context_of, put, score, students, trained_workspace
 
+import studentsuccess as ss
 from studentsuccess.core.digest import file_digest
 from studentsuccess.errors import ContractError, SsError, UsageError
 from studentsuccess.tasks.context import Context
@@ -235,6 +236,15 @@ def test_a_parquet_file_without_rows_is_refused_and_leaves_nothing(context: Cont
     with pytest.raises(ContractError, match="0 data rows"):
         score(context, file, output=str(tmp_path / "out.csv"))
     assert [path.name for path in tmp_path.iterdir()] == ["new.parquet"]
+
+
+def test_a_model_of_nothing_but_categories_scores_a_csv(tmp_path: Path) -> None:
+    """None of its columns can have become another kind, and so none is looked at."""
+    rows = "".join(f"{number},{'red' if number % 3 else 'blue'},{number % 2}\n" for number in range(200))
+    put_text = tmp_path / "colours.csv"
+    put_text.write_text(f"id,colour,y\n{rows}", "utf-8")
+    ss.train(put_text, "y", tmp_path / "own", ids=["id"], settings={"train.epochs": "1"})
+    assert ss.score(put_text, tmp_path / "own").counts.kept == 200
 
 
 def test_one_row_is_enough(context: Context, tmp_path: Path) -> None:

@@ -1,0 +1,2 @@
+-- The models that the standing predictions are of.
+SELECT DISTINCT name, version FROM ml.prediction

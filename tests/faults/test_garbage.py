@@ -1,0 +1,181 @@
+"""Bytes that no program wrote on purpose: never a traceback, every row accounted for, the exit code from the table."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import Lab
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import seed as fixed
+from hypothesis import strategies as st
+from trained import HEADER, csv_text, students
+
+import studentsuccess as ss
+from studentsuccess.config.layers import Overrides, load
+from studentsuccess.errors import ExitCode, SsError
+
+Tally = Callable[..., None]
+FULL = os.environ.get("SS_TEST_FULL") == "1"
+GOOD = {ExitCode.FAILED, ExitCode.USAGE, ExitCode.CONTRACT, ExitCode.STORAGE}
+# No shrinking to death: the case that failed is printed, and small already.
+LOTS = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True, "database": None}
+PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
+HEAD = ",".join(HEADER)
+
+insertions = st.sampled_from(
+    [
+        *(b'"', b'""', b"'", b",", b";", b"\t", b"|", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xef\xbb\xbf", b"\xc3"),
+        *(b"\x1b[2J", b"NaN", b"1e999", b"-inf", b"=1+1", b"3,5", b"\x80\x81", b" ", b"\\", b"?", b"NULL"),
+        *(b"\xe2\x80\xa8", b"9" * 400),
+    ]
+)
+encodings = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1", "utf-32", "cp1252"])
+ends = st.sampled_from(["\n", "\r\n", "\r", "\n\r", "\v"])
+delimiters = st.sampled_from([",", ",", ",", ";", "\t", "|", ":"])
+
+
+@st.composite
+def garbage(draw: st.DrawFn) -> bytes:
+    """A valid file, bent: its encoding, delimiter, line ends, and some of its bytes."""
+    rows = students(draw(st.integers(0, 12)), seed=draw(st.integers(0, 9)))
+    text = csv_text(rows, delimiter=draw(delimiters)).replace("\n", draw(ends))
+    raw = text.encode(draw(encodings), "replace")
+    for _ in range(draw(st.integers(0, 5))):
+        at = draw(st.integers(0, len(raw)))
+        kind = draw(st.sampled_from(["insert", "cut", "drop", "repeat", "flip"]))
+        if kind == "insert":
+            raw = raw[:at] + draw(insertions) + raw[at:]
+        elif kind == "cut":
+            raw = raw[:at]
+        elif kind == "drop":
+            raw = raw[:at] + raw[at + draw(st.integers(1, 40)) :]
+        elif kind == "repeat":
+            raw = raw[:at] + raw[at : at + draw(st.integers(1, 60))] * 2 + raw[at:]
+        elif raw:
+            at = min(at, len(raw) - 1)
+            raw = raw[:at] + bytes([raw[at] ^ draw(st.integers(1, 255))]) + raw[at + 1 :]
+    return raw
+
+
+@pytest.fixture(scope="module")
+def loading(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that is loaded into again and again."""
+    folder = tmp_path_factory.mktemp("loading")
+    (folder / "first.csv").write_text("a\n1\n")
+    ss.etl([folder / "first.csv"], folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scoring(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(lab.template(("train incremental",)), tmp_path_factory.mktemp("scoring") / "workspace")
+
+
+def check_refusal(problem: SsError, raw: bytes) -> None:
+    assert problem.code in GOOD, (raw, problem)
+    assert problem.message, raw
+    assert "defect" not in problem.message + problem.hint, (raw, problem.message)
+    assert "do not add up" not in problem.message, raw
+
+
+def check_config_refusal(problem: SsError, raw: bytes) -> None:
+    assert problem.code == ExitCode.USAGE, (raw, problem)
+    assert "\n" not in problem.message, raw
+
+
+def test_etl_of_garbage(loading: Path, seed: int, tally: Tally) -> None:
+    tried: list[int] = []
+
+    @fixed(seed)
+    @settings(max_examples=5000 if FULL else 60, phases=PHASES, **LOTS)
+    @given(raw=garbage(), ids=st.booleans(), limit=st.sampled_from(["0", "1%", "100%"]))
+    def case(raw: bytes, ids: bool, limit: str) -> None:
+        source = loading / "garbage.csv"
+        source.write_bytes(raw)
+        tried.append(1)
+        try:
+            wanted = ["student_id"] if ids else []
+            found = ss.etl([source], loading, ids=wanted, settings={"etl.max_rejects": limit}).tables["garbage"]
+        except SsError as problem:
+            check_refusal(problem, raw)
+            return
+        assert found.read == found.kept + found.rejected + found.duplicate, raw
+
+    case()
+    tally("garbage for etl", len(tried))
+    assert not [one for one in ss.verify(loading) if one.level == "damage"]
+
+
+def test_score_of_garbage(scoring: Path, seed: int, tally: Tally) -> None:
+    tried: list[int] = []
+
+    @fixed(seed)
+    @settings(max_examples=5000 if FULL else 60, phases=PHASES, **LOTS)
+    @given(raw=garbage(), limit=st.sampled_from(["0", "100%"]), evaluate=st.booleans())
+    def case(raw: bytes, limit: str, evaluate: bool) -> None:
+        source, target = scoring / "garbage.csv", scoring / "scored.csv"
+        source.write_bytes(raw)
+        target.unlink(missing_ok=True)
+        tried.append(1)
+        try:
+            found = ss.score(
+                source, scoring, output=target, evaluate=evaluate, settings={"etl.max_rejects": limit}
+            ).counts
+        except SsError as problem:
+            check_refusal(problem, raw)
+            assert not target.exists(), raw
+            return
+        assert found.read == found.kept + found.rejected + found.duplicate, raw
+
+    case()
+    tally("garbage for score", len(tried))
+
+
+def test_a_config_of_garbage(tmp_path: Path, seed: int, tally: Tally) -> None:
+    template = (Path(__file__).resolve().parents[2] / "config_template.toml").read_bytes()
+    lines = [line.removeprefix(b"# ") for line in template.splitlines() if b" = " in line or line.startswith(b"[")]
+
+    tried: list[int] = []
+
+    @fixed(seed)
+    @settings(max_examples=2000 if FULL else 60, phases=PHASES, **LOTS)
+    @given(data=st.data())
+    def case(data: st.DataObject) -> None:
+        some = data.draw(st.lists(st.sampled_from(lines), max_size=8))
+        raw = b"\n".join(some)
+        for _ in range(data.draw(st.integers(0, 3))):
+            at = data.draw(st.integers(0, len(raw)))
+            raw = (
+                raw[:at]
+                + data.draw(st.one_of(insertions, st.binary(max_size=6)))
+                + raw[at + data.draw(st.integers(0, 3)) :]
+            )
+        (tmp_path / "config.toml").write_bytes(raw)
+        tried.append(1)
+        try:
+            load(Overrides(workspace=tmp_path), {}, tmp_path)
+        except SsError as problem:
+            check_config_refusal(problem, raw)
+
+    case()
+    tally("garbage for config.toml", len(tried))
+
+
+@pytest.mark.parametrize("turn", range(40 if FULL else 3))
+def test_garbage_as_it_is_typed(lab: Lab, tmp_path: Path, turn: int, seed: int, tally: Tally) -> None:
+    """The same through the command line, where a defect would be a line of its own."""
+    draw = random.Random(f"{seed}:typed:{turn}")  # noqa: S311 - no secret
+    raw = bytearray(csv_text(students(20)).encode())
+    for _ in range(draw.randint(1, 30)):
+        raw[draw.randrange(len(raw))] = draw.choice(b'"\n\r\0,;\xff\xc3\x1b')
+    (tmp_path / "garbage.csv").write_bytes(raw)
+    done = lab.call(["etl", "garbage.csv", "-f", "json"], tmp_path)
+    tally("garbage for etl")
+    assert done.is_told(), (bytes(raw), done)
+    assert done.code in {0, *map(int, GOOD)}, done
+    assert "\x1b" not in done.err

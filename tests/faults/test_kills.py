@@ -1,0 +1,82 @@
+"""Killed at any moment, a command that is run again ends where an undisturbed one does."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from harness import COMMANDS, KILL, Command, Lab, damage, drawn, injected, state_of, strike
+
+pytestmark = pytest.mark.posix
+Tally = Callable[..., None]
+
+
+@pytest.mark.turns(full=25, sample=1)
+def test_a_kill_at_a_random_moment(
+    lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally
+) -> None:
+    _, seconds = lab.undisturbed(command)
+    lab.before(command, folder)
+    for blow in range(1 + turn % 2):  # every other time the run that should mend it is killed as well
+        with lab.start(command.words, folder) as process:
+            # Nothing is written before the program is loaded: the second half of its time is worth more.
+            strike(process, seconds * drawn(seed, command.name, turn, blow).triangular(0.1, 1.05, 0.8), KILL)
+        tally("SIGKILL at a random moment")
+    lab.check_again(command, folder)
+
+
+@pytest.mark.turns(full=25, sample=1)
+def test_a_kill_in_the_middle_of_a_system_call(
+    lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, needs: Callable[..., str]
+) -> None:
+    strace = needs("strace")
+    calls = lab.calls_of(command, strace)
+    draw = drawn(seed, command.name, turn)
+    call = draw.choice(sorted(calls))
+    lab.before(command, folder)
+    struck = lab.call(
+        command.words, folder, prefix=injected(strace, call, "signal=SIGKILL", str(draw.randint(1, calls[call])))
+    )
+    assert struck.code in (0, -KILL, 128 + KILL), struck  # a thread counts its own calls, and may not reach the number
+    tally("SIGKILL at a system call" if struck.code else "a number of system calls that was not reached")
+    lab.check_again(command, folder)
+
+
+@pytest.mark.turns(full=4, sample=1, commands=("etl", "score"))
+@pytest.mark.parametrize(
+    ("blow", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_is_one_line_and_nothing_half_done(
+    lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, blow: int, code: int, word: str
+) -> None:
+    _, seconds = lab.undisturbed(command)
+    lab.before(command, folder)
+    with lab.start([*command.words, "-q", "--no-progress"], folder) as process:
+        struck = strike(process, seconds * drawn(seed, command.name, turn, word).uniform(0.2, 0.9), blow)
+    assert struck.is_told(), struck
+    told = [line for line in struck.err.splitlines() if not line.startswith(("ss: warning: ", "hint: "))]
+    assert (
+        struck.code == 0
+        or (struck.code, told) == (code, [f"ss: {word}; nothing half-done was kept"])
+        or too_early(struck.code, blow)
+    ), struck
+    tally(f"{signal.Signals(blow).name} at a random moment")
+    lab.check_again(command, folder)
+
+
+def too_early(code: int, blow: int) -> bool:
+    """Before the interpreter has begun to run us the system's own answer holds."""
+    return code == -blow
+
+
+def test_a_reader_that_is_killed_changes_nothing(lab: Lab, folder: Path, seed: int, tally: Tally) -> None:
+    lab.before(COMMANDS["score"], folder)
+    wanted = state_of(folder)
+    for turn in range(3):
+        with lab.start(["verify"], folder) as process:
+            strike(process, drawn(seed, turn).uniform(0.2, 1.5), KILL)
+        tally("SIGKILL at a random moment")
+    assert state_of(folder) == wanted
+    assert damage(folder) == []
