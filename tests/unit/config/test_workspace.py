@@ -42,7 +42,6 @@ def test_the_places_of_a_workspace() -> None:
         "ledger": "logs/ledger.jsonl",
         "staging": ".staging",
         "trash": ".trash",
-        "downloads": "downloads",
         "cache": ".cache",
         "unfinished_models": "models/.unfinished",
     }
