@@ -24,6 +24,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 from filelock import FileLock
+from made_terms import Term, write_term
 from trained import put, students
 
 import studentsuccess as ss
@@ -68,6 +69,7 @@ COMMANDS = {
         Command("report", ("report",), (*COURSES, "marts build")),
         Command("clean", ("clean", "--what", "inputs,outputs,logs", "-y"), TIDY),
         Command("clean --undo", ("clean", "--undo"), (*TIDY, "clean")),
+        Command("batch process", ("batch", "process", "term", "-o", "batches", "--date", "2026-09-01")),
         Command("run", ("run", "--demo", *SMALL), slow=True),
     )
 }
@@ -151,6 +153,7 @@ class Lab:
                 else:
                     place.mkdir(parents=True)
                     put(place / "learn.csv", students(150))
+                    write_term(place / "term", Term(300))
                 Path(f"{place}.ready").touch()
         return place
 
@@ -232,7 +235,7 @@ _ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+00:00|Z| UTC)?")
 _BOOKS = ("warehouse.duckdb", "warehouse.duckdb.wal", "warehouse.lock", "logs/ledger.jsonl", "logs/ledger.head")
 # They hold digests of texts with ids and times in them. Predictions and figures, which hang on them, are compared.
-_BOUND = ("manifest.json", "artifacts_manifest.json", "card.md", "pipeline.skops")
+_BOUND = ("manifest.json", "artifacts_manifest.json", "card.md", "pipeline.skops", "RUN.jsonl")
 _BOUND_COLUMNS = {"run_id", "manifest_sha256", "ledger_line", "inputs", "outputs", "key", "alerts_digest", "spec"}
 _BOUND_COLUMNS |= {"predictions_digest", "sequence", "data_digest"}
 
@@ -285,7 +288,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 def _content(path: Path) -> str:
     """A digest of what two runs share of a file; where that is nothing, that it is there."""
-    if path.name in _BOUND:
+    if _ID.sub("RUN", path.name) in _BOUND:
         return "there"
     if path.suffix in (".parquet", ".db"):
         rows = pq.read_table(path).to_pylist() if path.suffix == ".parquet" else _sqlite(path)
