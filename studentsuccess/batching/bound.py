@@ -27,8 +27,8 @@ from studentsuccess.batching.instance import Floats
 from studentsuccess.batching.sizes import best_worth, counts, size_worth
 from studentsuccess.core.parallel import Engine, ordered_map
 
-# Cosines that are held at once.
-BLOCK = 1_000_000
+# Cosines that are held at once, but of no fewer students than fill a matrix product.
+BLOCK, ROWS = 250_000, 32
 # What sums over doubles may be off by, for each student.
 _GUARD = 2e-13
 _PRICES, _HALVINGS = 33, 30
@@ -116,7 +116,7 @@ def _best_means(part: Part, charge: Floats, usual: int, engine: Engine) -> tuple
 
     Wanted: the share of a place that others would give in a batch of the usual size, over all of them; 1 on average.
     """
-    rows = max(1, BLOCK // part.count)
+    rows = max(ROWS, BLOCK // part.count)
     blocks = [slice(start, min(start + rows, part.count)) for start in range(0, part.count, rows)]
     means, wanted = [], np.zeros(part.count)
     for mine, theirs in ordered_map(lambda block: _block(part, charge, usual, block), blocks, engine):

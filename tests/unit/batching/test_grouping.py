@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -302,3 +303,18 @@ def test_a_large_cell_without_compiled_loops_keeps_everything_too(monkeypatch: p
     assert found.batch[3] != found.batch[4]
     assert found.gap_closed is not None
     assert found.gap_closed > 0.3
+
+
+def test_the_order_of_rows_in_the_files_changes_nothing(tmp_path: Path) -> None:
+    from made_terms import Term, write_term
+
+    from studentsuccess.batching.inputs import InputRequest, read_instance
+
+    found = []
+    for shuffle in (False, True):
+        read = read_instance(write_term(tmp_path / str(shuffle), Term(400, seed=5, shuffle=shuffle)), InputRequest())
+        assert read.instance is not None
+        found.append((read.instance.students.ids, grouped(read.instance)))
+    assert found[0][0] == found[1][0]
+    assert (found[0][1].batch == found[1][1].batch).all()
+    assert found[0][1].bound == found[1][1].bound
