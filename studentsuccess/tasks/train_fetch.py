@@ -16,7 +16,7 @@ from pathlib import Path
 from studentsuccess.core.atomic import temp_path
 from studentsuccess.core.digest import FileFact, canonical, file_fact, text_digest
 from studentsuccess.core.reporter import Reporter, phase
-from studentsuccess.errors import SsError, UsageError
+from studentsuccess.errors import SsError, StorageError, UsageError
 from studentsuccess.models.keep import MANIFEST, Kept, read_model, write_model
 from studentsuccess.models.manifest import Manifest
 from studentsuccess.models.records import entry_of, figures_of
@@ -26,7 +26,7 @@ from studentsuccess.remote.azure_jobs import COMPLETED, AzureJobs, Blob
 from studentsuccess.remote.job_download import Download, fetch, matched, refuse_link
 from studentsuccess.remote.job_manifest import MOST_BYTES, NAME, JobManifest, parse, refused, sign_key
 from studentsuccess.sources.table import dataset_name
-from studentsuccess.tasks.context import Context
+from studentsuccess.tasks.context import Context, free_space
 from studentsuccess.tasks.etl import recorded
 from studentsuccess.tasks.models import alias_target, model_path, signing_key, staged_model
 from studentsuccess.tasks.train import promotion, told
@@ -185,6 +185,12 @@ def _arrived(made: FetchPlan, chosen: _Chosen, jobs: AzureJobs, reporter: Report
     refuse_link(part)
     where = made.folder if made.folder.is_dir() and (made.folder / NAME).is_file() else part
     download = matched(chosen.job, where, chosen.manifest.files, chosen.blobs)
+    free = free_space(where)
+    if download.size > free:
+        raise StorageError(
+            f"{made.folder.parent}: {download.size / 1e6:,.0f} MB come, and {free / 1e6:,.0f} MB are free",
+            "free some space, or name a folder on another disk: `--to DIR`",
+        )
     step = reporter.step("downloading", download.size, "bytes")
     try:
         fetch(download, jobs, made.context.settings.azure.parallel, step.advance)

@@ -21,7 +21,8 @@ sys.argv = ["ss", *sys.argv[1:]]
 main()
 """
 NO_NETWORK = """
-import os, socket
+import atexit, os, socket, sys
+atexit.register(lambda: "azure" in sys.modules and open(os.environ["TRIED"] + ".azure", "w").close())
 def refuse(*_, **__):
     open(os.environ["TRIED"], "a").write("tried\\n")
     raise OSError("no network in this test")
@@ -95,6 +96,8 @@ def test_no_command_reaches_for_the_network(
     done = run_ss(*something(words), env=offline)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "tried").exists()
+    # Only a plan to send something looks at Azure's library; no command that stays here does.
+    assert (tmp_path / "tried.azure").exists() == (words == ("train", "remote"))
 
 
 def test_the_network_is_really_blocked_in_these_tests(

@@ -356,6 +356,10 @@ WRONG = {
     "compute": ({"SS_AZURE__COMPUTE": "gpu-large"}, "there is no compute `gpu-large`"),
     "secret": ({"AZURE_CLIENT_SECRET": "guessed"}, "Azure refused the login (AADSTS7000215)"),
     "network": ({"HTTPS_PROXY": "http://127.0.0.1:9"}, ""),
+    "nobody": (
+        {"AZURE_CLIENT_ID": "", "AZURE_CLIENT_SECRET": "", "HTTP_PROXY": "http://127.0.0.1:9", "PATH": ""},
+        "nobody is logged in to Azure",
+    ),
 }
 
 

@@ -34,7 +34,7 @@ class Cloud:
             "SS_AZURE__RESOURCE_GROUP": GROUP,
             "SS_AZURE__WORKSPACE": NAME,
             "SS_AZURE__COMPUTE": COMPUTE,
-            "SS_AZURE__POLL_SECONDS": "0.2",
+            "SS_AZURE__POLL_SECONDS": "0.5",
         }
         return {**self.wire.env(), **login, **place}
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studentsuccess.core.digest import FileFact
@@ -63,6 +63,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(json.loads(render(MADE, None)))), json_values)
 def test_nonsense_in_any_field_is_refused_or_understood(name: str, value: Any) -> None:
     document = json.loads(render(MADE, None)) | {name: value}
@@ -74,12 +75,14 @@ def test_nonsense_in_any_field_is_refused_or_understood(name: str, value: Any) -
     assert all(is_safe(fact.path) for fact in found.files)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_list_are_refused(raw: bytes) -> None:
     with pytest.raises(ContractError, match="is not the list that a job writes"):
         parse(raw, JOB, None)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("a./\\:~ \0é\n*-C"), max_size=12))
 def test_a_safe_path_stays_below_its_folder_on_every_system(path: str) -> None:
     if not is_safe(path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from made_jobs import NOWHERE
 from trained import put, students
@@ -68,6 +68,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> train_remote.RemotePlan:
     return plan(tmp_path_factory.mktemp("one"), [URI])
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text))
 def test_any_text_reaches_the_job_as_it_is(one: train_remote.RemotePlan, text: str) -> None:
     assume("${{" not in text and "}}" not in text)
@@ -140,6 +141,7 @@ def test_a_files_ending_stays_what_it_says(name: str, ending: str) -> None:
     assert train_remote._ending(name) == ending
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.from_regex(r"[0-9a-f]{64}", fullmatch=True))
 def test_a_jobs_name_is_one_that_azure_takes(model: str, key: str) -> None:
     name = train_remote._name(model, key)
