@@ -131,8 +131,15 @@ def sweep(workspace: Workspace) -> None:
     _unlink_files(workspace, dead)
     for run_id in dead:
         shutil.rmtree(workspace.staging / run_id, ignore_errors=True)
-    for folder in spill_folders(workspace):
+    for folder in (*spill_folders(workspace), *_unnamed(workspace)):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unnamed(workspace: Workspace) -> tuple[Path, ...]:
+    """Folders of processes that died while they made them, where that is certain."""
+    if not _is_own_folder(workspace.staging):
+        return ()
+    return tuple(folder for folder in workspace.staging.glob("*.new") if _is_dead(folder))
 
 
 def _unlink_files(workspace: Workspace, runs: Collection[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory, session_env: dict[str, str]) -
 def tally(request: pytest.FixtureRequest) -> Callable[..., None]:
     """`tally("kills")`: note what was tried, for the page."""
     return lambda kind, count=1: request.node.user_properties.append((FAULT, (kind, count)))
+
+
+@pytest.fixture
+def strace(needs: Callable[..., str]) -> str:
+    """The program that makes system calls fail; there is none like it elsewhere."""
+    if sys.platform != "linux":
+        pytest.skip("strace is for Linux")
+    return needs("strace")
 
 
 @pytest.fixture

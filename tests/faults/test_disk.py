@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,9 +33,8 @@ def check_told(ended: Ended) -> None:
 
 @pytest.mark.turns(full=24, sample=2)
 def test_a_write_or_a_sync_that_fails(
-    lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, needs: Callable[..., str]
+    lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:
-    strace = needs("strace")
     calls = lab.calls_of(command, strace)
     draw = drawn(seed, command.name, turn)
     call, error, on = draw.choice([one for one in FAILURES if calls.get(one[0])])
@@ -70,6 +70,8 @@ def small_disk(place: Path, size: int) -> Iterator[Callable[[int], None]]:
 def test_a_disk_that_is_too_small(
     lab: Lab, command: Command, turn: int, tmp_path: Path, seed: int, tally: Tally, needs: Callable[..., str]
 ) -> None:
+    if sys.platform != "linux":
+        pytest.skip("a tmpfs is for Linux")
     needs("mount")
     before = lab.template(command.after)
     used = sum(path.stat().st_size for path in before.rglob("*") if path.is_file())

@@ -19,6 +19,7 @@ import studentsuccess as ss
 from studentsuccess.core.digest import file_digest
 from studentsuccess.errors import ExitCode
 
+pytestmark = pytest.mark.posix
 Tally = Callable[..., None]
 CANARY = "Ariadne-Quillfeather-4711"
 

@@ -29,9 +29,8 @@ def test_a_kill_at_a_random_moment(
 
 @pytest.mark.turns(full=25, sample=1)
 def test_a_kill_in_the_middle_of_a_system_call(
-    lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, needs: Callable[..., str]
+    lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:
-    strace = needs("strace")
     calls = lab.calls_of(command, strace)
     draw = drawn(seed, command.name, turn)
     call = draw.choice(sorted(calls))

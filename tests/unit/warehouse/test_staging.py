@@ -124,3 +124,16 @@ def test_run_ids_sort_by_time_and_differ_in_one_second() -> None:
     ids = [new_run_id() for _ in range(50)]
     assert len(set(ids)) == 50
     assert [run_id[:15] for run_id in ids] == sorted(run_id[:15] for run_id in ids)
+
+
+@pytest.mark.parametrize("living", [True, False])
+def test_a_folder_that_got_no_name_goes_with_its_owner(workspace: Workspace, ended_pid: int, living: bool) -> None:
+    """Killed between making the folder and naming it; without an owner in it nobody knows whose it is."""
+    pid = os.getpid() if living else ended_pid
+    folder = workspace.staging / f"{new_run_id()}.{pid}.new"
+    (workspace.staging / f"{new_run_id()}.{ended_pid}.new").mkdir(parents=True)
+    folder.mkdir()
+    give_to(workspace, folder.name, pid)
+    sweep(workspace)
+    assert folder.exists() == living
+    assert len(list(workspace.staging.iterdir())) == (2 if living else 1)
