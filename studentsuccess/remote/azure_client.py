@@ -10,7 +10,7 @@ from typing import Any
 
 from studentsuccess.config.schema import AzureSettings
 from studentsuccess.errors import UsageError
-from studentsuccess.remote.azure_errors import not_installed
+from studentsuccess.remote.azure_errors import LOGIN, no_access, not_installed
 
 _LOUD = ("azure", "msal", "msrest", "urllib3", "opentelemetry")
 
@@ -79,7 +79,10 @@ def library() -> Any:
 
 def credential(settings: AzureSettings) -> Any:
     """Whoever is logged in, in Azure's own order: variables, the machine's identity, `az login`."""
-    return library().DefaultAzureCredential(**_patience(settings))
+    try:
+        return library().DefaultAzureCredential(**_patience(settings))
+    except ValueError:  # its texts repeat the values
+        raise no_access("the AZURE_… variables of a login are set, and one of them is empty or wrong", LOGIN) from None
 
 
 def client(place: Place, login: Any, settings: AzureSettings) -> Any:

@@ -48,7 +48,7 @@ def ss(cli: Any, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     for name, value in cloud.env().items():
         monkeypatch.setenv(name, value)
 
-    def call(*words: str | Path, **env: str) -> Any:
+    def call(*words: str | Path, **env: str | None) -> Any:
         return cli(*words, env=env)
 
     return call
@@ -349,15 +349,16 @@ def test_what_fails_once_is_asked_again(ss: Any, job: str, cloud: Cloud, status:
     assert fault.met > 1
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "subscription": ({"SS_AZURE__SUBSCRIPTION_ID": "0-0"}, "there is no such subscription for this login"),
     "group": ({"SS_AZURE__RESOURCE_GROUP": "other"}, "there is no such resource group"),
     "workspace": ({"SS_AZURE__WORKSPACE": "other"}, "there is no such workspace"),
     "compute": ({"SS_AZURE__COMPUTE": "gpu-large"}, "there is no compute `gpu-large`"),
     "secret": ({"AZURE_CLIENT_SECRET": "guessed"}, "Azure refused the login (AADSTS7000215)"),
     "network": ({"HTTPS_PROXY": "http://127.0.0.1:9"}, ""),
+    "empty": ({"AZURE_CLIENT_ID": ""}, "one of them is empty or wrong"),
     "nobody": (
-        {"AZURE_CLIENT_ID": "", "AZURE_CLIENT_SECRET": "", "HTTP_PROXY": "http://127.0.0.1:9", "PATH": ""},
+        {"AZURE_CLIENT_ID": None, "AZURE_CLIENT_SECRET": None, "HTTP_PROXY": "http://127.0.0.1:9", "PATH": ""},
         "nobody is logged in to Azure",
     ),
 }
