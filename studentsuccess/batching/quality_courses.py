@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -70,64 +69,73 @@ def course_table(courses: Lists, rows: Ints) -> tuple[Floats, Ints, Ints]:
 
 def silhouettes(courses: Lists, grouping: Grouping) -> tuple[float, float]:
     """The mean silhouette by cosine to the means of batches: against other cells' batches, and against all others."""
-    means, cell = _means(courses, grouping), grouping.cell[grouping.batch]
+    means, cell = _Means(courses, grouping), grouping.cell[grouping.batch]
     order = np.argsort(cell, kind="stable")
+    kin = np.split(np.argsort(grouping.cell, kind="stable"), np.cumsum(np.bincount(grouping.cell))[:-1])
     sums = np.zeros(2)
     for rows in np.split(order, np.flatnonzero(np.diff(cell[order])) + 1) if len(order) else []:
-        sums += _silhouettes(_Cell(courses, grouping, means, rows))
+        sums += _silhouettes(_Cell(courses, grouping, means, rows, kin[cell[rows[0]]]))
     apart, siblings = sums / max(len(order), 1)
     return float(apart), float(siblings)
 
 
-def _means(courses: Lists, grouping: Grouping) -> Any:
-    """The direction of each batch's mean, by columns."""
-    from scipy.sparse import csr_array, diags_array
+class _Means:
+    """The directions of the batches' means, course by course: an entry for each course that a batch has."""
 
-    count, taken = len(grouping.batch), np.diff(courses.start)
-    weights = np.repeat(1.0 / np.sqrt(np.maximum(taken, 1)), taken)
-    students = csr_array((weights, courses.items, courses.start), shape=(count, max(len(courses.labels), 1)))
-    members = csr_array((np.ones(count), (grouping.batch, np.arange(count))), shape=(grouping.count, count))
-    sums = members @ students
-    length = np.sqrt(np.asarray(sums.multiply(sums).sum(axis=1)).ravel())
-    return (diags_array(1.0 / np.where(length > 0, length, 1.0)) @ sums).tocsc()
+    def __init__(self, courses: Lists, grouping: Grouping) -> None:
+        taken = np.diff(courses.start)
+        of = np.repeat(np.arange(len(taken)), taken)
+        many = max(grouping.count, 1)
+        found, at = np.unique(courses.items.astype(np.int64) * many + grouping.batch[of], return_inverse=True)
+        sums = np.bincount(at, 1.0 / np.sqrt(taken[of]), len(found))
+        course, self.batch = np.divmod(found, many)
+        self.value = sums / np.sqrt(np.bincount(self.batch, sums * sums, many))[self.batch]
+        self.start = np.searchsorted(course, np.arange(len(courses.labels) + 1))
+        self.count = grouping.count
+
+    def over(self, columns: Ints) -> tuple[Ints, Ints, Floats]:
+        """The entries of these courses: the place in `columns`, the batch, the value."""
+        many = self.start[columns + 1] - self.start[columns]
+        at = np.repeat(self.start[columns] - (np.cumsum(many) - many), many) + np.arange(many.sum())
+        return np.repeat(np.arange(len(columns)), many), self.batch[at], self.value[at]
 
 
 class _Cell:
     """The students of one cell as a table of the courses that any of them takes, and all means in these columns."""
 
-    def __init__(self, courses: Lists, grouping: Grouping, means: Any, rows: Ints) -> None:
+    def __init__(self, courses: Lists, grouping: Grouping, means: _Means, rows: Ints, kin: Ints) -> None:
         self.table, taken, columns = course_table(courses, rows)
         self.length = np.sqrt(np.maximum(taken, 1))
-        self.batch = grouping.batch[rows]
-        self.mine = grouping.cell == grouping.cell[self.batch[0]]
-        self.means = means[:, columns].tocsr()
+        self.batch, self.kin, self.others = grouping.batch[rows], kin, means.count - len(kin)
+        self.column, self.of, self.value = means.over(columns)
+        self.mine = grouping.cell[self.of] == grouping.cell[kin[0]]
 
     def among(self) -> tuple[Floats, Floats]:
         """The likeness of each student to their own batch, and to the nearest of its siblings."""
-        numbers = np.flatnonzero(self.mine)
-        near, own = self.means[numbers].toarray().T, np.searchsorted(numbers, self.batch)
+        near = np.zeros((self.table.shape[1], len(self.kin)))
+        near[self.column[self.mine], np.searchsorted(self.kin, self.of[self.mine])] = self.value[self.mine]
+        own = np.searchsorted(self.kin, self.batch)
         inside, beside = np.zeros(len(self.table)), np.full(len(self.table), np.nan)
-        for at in _steps(len(self.table), len(numbers)):
+        for at in _steps(len(self.table), len(self.kin)):
             alike = (self.table[at] @ near) / self.length[at, None]
             who = np.arange(len(alike))
             inside[at] = alike[who, own[at]]
-            if len(numbers) > 1:
+            if len(self.kin) > 1:
                 alike[who, own[at]] = -1.0
                 beside[at] = alike.max(axis=1)
         return inside, beside
 
     def outside(self) -> Floats:
         """The likeness of each student to the nearest batch of another cell, which depends on shared courses only."""
-        if self.mine.all():
+        if not self.others:
             return np.full(len(self.table), np.nan)
-        strangers = self.means[np.flatnonzero(~self.mine)]
-        shared = np.unique(strangers.indices)
-        if not len(shared):
-            return np.zeros(len(self.table))
+        shared, column = np.unique(self.column[~self.mine], return_inverse=True)
+        strangers, of = np.unique(self.of[~self.mine], return_inverse=True)
+        near = np.zeros((len(shared), len(strangers)))
+        near[column, of] = self.value[~self.mine]
         kinds, kind = np.unique(self.table[:, shared], axis=0, return_inverse=True)
-        near = strangers[np.flatnonzero(np.diff(strangers.indptr))][:, shared].toarray().T
         best = np.zeros(len(kinds))
-        for at in _steps(len(kinds), near.shape[1]):
+        for at in _steps(len(kinds), len(strangers)):
             best[at] = (kinds[at] @ near).max(axis=1, initial=0.0)
         found: Floats = best[kind.ravel()] / self.length
         return found

@@ -7,6 +7,7 @@ they, the warehouse's rows and the ledger's line are promised in one COMMIT.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -45,7 +46,7 @@ from studentsuccess.tasks.batch_request import (
     request_document,
     thresholds,
 )
-from studentsuccess.tasks.batch_unfinished import Unfinished, unfinished
+from studentsuccess.tasks.batch_unfinished import Unfinished, forget_old, unfinished
 from studentsuccess.tasks.batch_write import Results, write_results
 from studentsuccess.tasks.context import Context
 from studentsuccess.tasks.etl import recorded
@@ -242,6 +243,7 @@ def _solved(made: BatchPlan, read: Read, journal: Journal, kept: Unfinished) -> 
         give_back()
         placement = _placed(made, grouping, journal, kept)
     except Infeasible as found:
+        kept.clear()
         problem = NoSolutionError(found.obstacles, journal.run_id)
         path = write_impossible(made.target, problem.document)
         raise problem.details_in(context.shown(path)) from None
@@ -311,6 +313,7 @@ def _committed(
 
 def _tidy(made: BatchPlan, kept: Unfinished) -> None:
     kept.clear()
+    forget_old(made.context.workspace, time.time())
     possible_now(made.target)
     clear_leftovers(made.target)
 

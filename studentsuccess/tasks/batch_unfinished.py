@@ -6,6 +6,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.atomic import temp_path
 from studentsuccess.tasks.batch_journal import stage_of, stage_text
 from studentsuccess.warehouse.stages import Stage
+
+PREFIX = "batch-"
+# A month: the term has begun by then.
+KEPT_SECONDS = 30 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -77,4 +82,12 @@ class Unfinished:
 
 def unfinished(workspace: Workspace, key: str) -> Unfinished:
     """The one of the run that `key` decides."""
-    return Unfinished(workspace.staging / f"batch-{key[:24]}")
+    return Unfinished(workspace.staging / f"{PREFIX}{key[:24]}")
+
+
+def forget_old(workspace: Workspace, now: float) -> None:
+    """What was left by runs that nobody went on with; a run that is still going on is younger."""
+    with suppress(OSError):
+        for folder in workspace.staging.glob(f"{PREFIX}*"):
+            if now - folder.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)

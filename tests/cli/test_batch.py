@@ -548,3 +548,42 @@ def test_nothing_with_an_id_on_it_is_published_unless_somebody_says_so(cli: Any)
     (Path("reports") / "page.html").write_text("<p>nobody</p>", "utf-8")
     said = json.loads(cli("publish", "--to", "there", "-n", "-f", "json").stdout)
     assert [one["path"] for one in said["files"]] == ["reports/page.html"]
+
+
+def test_what_is_relaxed_may_be_mixed_and_is_no_violation(cli: Any, workspace: Path) -> None:
+    """Cells of which no batches of 33 to 40 can be made, by themselves."""
+    write_term(workspace / "term", Term(500, seed=1))
+    sizes = ("--min-size", "33", "--target-size", "36", "--max-size", "40")
+    refused = cli("batch", "process", "term", "-o", "batches", *DAY, *sizes, "-f", "json")
+    assert refused.exit_code == 4
+    assert json.loads(refused.stdout)["obstacles"][0]["code"] in ("SIZE_GAP", "UNDERSIZED_CELL")
+    said = json.loads(process(cli, *sizes, "--relax", "program_id", "-f", "json").stdout)
+    shares = [float(row["program_consistency"]) for row in rows_of(workspace / "batches" / "student_batches.csv")]
+    assert (said["hard_violations"], min(shares) < 1) == (0, True)
+    assert any("program_id" in note for note in said["notes"])
+    assert cli("batch", "verify", "batches", "term").exit_code == 0
+
+
+@pytest.mark.usefixtures("term")
+@pytest.mark.parametrize("algorithm", ["kmeans", "spectral", "hierarchical"])
+def test_others_are_brought_to_sizes_and_rules_and_say_so(cli: Any, algorithm: str) -> None:
+    ours, said = (json.loads(process(cli, *more, "-f", "json").stdout) for more in ((), ("--algorithm", algorithm)))
+    assert said["hard_violations"] == 0
+    assert any(algorithm in note for note in said["notes"])
+    assert said["objective"] <= ours["objective"] + 1e-9
+
+
+def test_any_dialect_gives_the_same_batches(cli: Any, term: Path, workspace: Path) -> None:
+    """Other names, UTF-16, semicolons, lists in braces."""
+    process(cli)
+    with (term / "student_data.csv").open(encoding="utf-8", newline="") as source:
+        rows = list(csv.reader(source))
+    at = rows[0].index("enrolled_courses")
+    for row in rows[1:]:
+        row[at] = "{" + row[at].strip("[]").replace(" ", "") + "}"
+    with (term / "people.csv").open("w", encoding="utf-16", newline="") as sink:
+        csv.writer(sink, delimiter=";").writerows(rows)
+    (term / "student_data.csv").unlink()
+    (term / "rooms.csv").rename(term / "Raumliste.csv")
+    assert cli("batch", "process", "term", "-o", "odd", *DAY).exit_code == 0
+    assert tables_of(workspace / "odd") == tables_of(workspace / "batches")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from studentsuccess.batching.instance import Grouping, Placement
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.counts import Counts
-from studentsuccess.tasks.batch_unfinished import Unfinished, unfinished
+from studentsuccess.tasks.batch_unfinished import KEPT_SECONDS, Unfinished, forget_old, unfinished
 from studentsuccess.warehouse.stages import Stage
 
 START = datetime(2025, 9, 1, 8, tzinfo=UTC)
@@ -98,3 +98,15 @@ def test_another_run_has_another_folder_and_a_finished_one_has_none(tmp_path: Pa
     one.clear()
     assert one.placement() is None
     assert not one.folder.exists()
+
+
+def test_what_nobody_went_on_with_is_forgotten_after_a_month(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    kept = unfinished(workspace, "a" * 64)
+    kept.keep_placement(Placement(np.zeros(1, np.int32), np.zeros(1, np.int32), 1.0), STAGE)
+    written = kept.folder.stat().st_mtime
+    forget_old(workspace, written + KEPT_SECONDS)
+    assert kept.folder.exists()
+    forget_old(workspace, written + KEPT_SECONDS + 1)
+    assert not kept.folder.exists()
+    forget_old(Workspace(tmp_path / "nowhere"), written)
