@@ -21,9 +21,7 @@ def register(app: typer.Typer) -> None:
         job: Annotated[
             str | None, typer.Argument(metavar="JOB", help="A job, by the name it was given.", show_default=False)
         ] = None,
-        older_than: Annotated[
-            str | None, flags.text("--older-than", about="All that were sent before: 30d, 12h, 4w.", metavar="AGE")
-        ] = None,
+        older_than: flags.OlderThan = None,
     ) -> None:
         """Put jobs aside in Azure, and mark them here."""
         from studentsuccess.tasks import archive as task

@@ -36,6 +36,10 @@ Week = Annotated[int | None, text("--week", about="Week whose end students are j
 Weeks = Annotated[
     str | None, text("--weeks", about="Weeks to judge at: 0,4,8; or how many to generate.", metavar="N,N")
 ]
+Data = Annotated[
+    list[str] | None,
+    text("--data", about="File(s), a dataset, or azureml://… (remote); - is stdin.", metavar="FILE|DATASET"),
+]
 To = Annotated[
     str | None, text("--to", about="Where to: a database (marts), a folder, an object store.", metavar="URL|DIR")
 ]

@@ -72,9 +72,7 @@ def _register_local(group: typer.Typer) -> None:
     )
     def local(
         frame: Frame,
-        data: Annotated[
-            list[str] | None, flags.text("--data", about="File(s) or a dataset; - is stdin.", metavar="FILE|DATASET")
-        ] = None,
+        data: flags.Data = None,
         target: flags.Target = None,
         ids: flags.Ids = None,
         algorithm: Annotated[

@@ -59,10 +59,7 @@ def _register_remote(group: typer.Typer) -> None:
     )
     def remote(
         frame: Frame,
-        data: Annotated[
-            list[str] | None,
-            flags.text("--data", about="File(s), a dataset, or azureml://…; - is stdin.", metavar="FILE|URI"),
-        ] = None,
+        data: flags.Data = None,
         target: flags.Target = None,
         ids: flags.Ids = None,
         algorithm: Annotated[
@@ -160,7 +157,7 @@ def _register_fetch(group: typer.Typer) -> None:
     def fetch(
         frame: Frame,
         job: Job = None,
-        to: Annotated[str | None, flags.text("--to", about="Where its files go.", metavar="DIR")] = None,
+        to: flags.To = None,
     ) -> None:
         """Bring back what a job made, checked, and register its model."""
         from studentsuccess.core.memory import prepare_process

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from studentsuccess.config.workspace import Workspace
-from studentsuccess.core.digest import FileFact, file_digest
+from studentsuccess.core.digest import file_digest
 from studentsuccess.tasks.context import Context
 from studentsuccess.warehouse.database import connect
 from studentsuccess.warehouse.ledger import DONE, Record, head_path, read_chain
@@ -276,11 +276,3 @@ def _file(workspace: Workspace, kind: Kind, path: Path) -> Item:
 
 def _link(workspace: Workspace, kind: Kind, path: Path) -> Item:
     return Item(kind, path.relative_to(workspace.root).as_posix(), (), 0, 0, "is a link")
-
-
-def facts_of(workspace: Workspace, items: Iterable[Item]) -> tuple[FileFact, ...]:
-    """Each file that goes, with its digest."""
-    paths = (path for item in items for path in item.files)
-    return tuple(
-        FileFact(path, (workspace.root / path).stat().st_size, file_digest(workspace.root / path)) for path in paths
-    )
