@@ -7,15 +7,16 @@ is a solution; so a fix for one of them is tried in a world where the others are
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from studentsuccess.batching.instance import Flags, Grouping, Instance, Ints, Obstacle
 from studentsuccess.batching.place_case import Case
-from studentsuccess.batching.place_changes import Change, Extra, add_rooms, let_go, missing_rooms
+from studentsuccess.batching.place_changes import Change, Extra, add_hours, add_rooms, let_go, missing_rooms, plain
 from studentsuccess.batching.place_elastic import missing
 from studentsuccess.batching.placement import is_possible
-from studentsuccess.batching.shortage import ALL, CONFLICT, ROOMS, Shortage, adding, batches, hours_shortage
+from studentsuccess.batching.shortage import ALL, CONFLICT, ROOMS, Shortage, adding, batches, hours_shortage, more_hours
 from studentsuccess.batching.teaching import TINY, Teaching
 
 _ROUNDS = 50
@@ -97,7 +98,8 @@ def _room_shortage(
     places = "rooms and shifts" if scope == ALL else "rooms"
     held = f"{available} {places} have them" if below.size else f"{available} {places} are open"
     words = f"{required} {kind} need {what}, {held} ({required - available} short)"
-    remedy = Change(adding(extras, scope), add_rooms(extras, shifts))
+    added = plain(extras)
+    remedy = Change(adding(added, scope), add_rooms(added, shifts))
     return Shortage(ROOMS, scope, required, available, required - available, words, remedy, seats, scope != ALL)
 
 
@@ -113,9 +115,18 @@ def _hours_by_shift(case: Case) -> Iterator[Shortage]:
 
 
 def _hours_in_all(case: Case) -> Iterator[Shortage]:
-    if case.teaching is not None:
-        every = np.ones(len(case.shifts), np.bool_)
-        yield from _hours(case.teaching, np.ones(case.batches, np.bool_), every, ALL)
+    """What is added is enough for every pooled course in every shift, but in a tiny case, where the least is known."""
+    teaching = case.teaching
+    if teaching is None:
+        return
+    every = np.ones(len(case.shifts), np.bool_)
+    again = np.bincount(teaching.key_department, teaching.key_hours, len(teaching.departments))
+    again *= 0 if case.is_tiny else len(case.shifts) - 1
+    for short in _hours(teaching, np.ones(case.batches, np.bool_), every, ALL):
+        department = teaching.departments.index(short.scope)
+        hours = short.shortfall + float(again[department])
+        remedy = Change(more_hours(hours, short.scope, ALL), add_hours(department, every, hours))
+        yield replace(short, remedy=remedy)
 
 
 def _hours(teaching: Teaching, batch: Flags, shifts: Flags, scope: str) -> Iterator[Shortage]:

@@ -24,6 +24,7 @@ WISH = "preferred_shift"
 # A batch that no room of whatever size may take.
 _BEYOND = 2**31
 _TOLERANCE = 1e-9
+_TINY = 300
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ class Case:
         if self.fill <= 0:
             return np.full(self.batches, _BEYOND, np.int64)
         return np.asarray(np.ceil((self.sizes - _TOLERANCE) / self.fill), np.int64)
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether every pooled course can be weighed shift by shift, also where many changes are tried."""
+        pooled = len(self.teaching.key_hours) if self.teaching else 0
+        return (self.batches + pooled) * len(self.shifts) <= _TINY
 
     @property
     def allowed(self) -> Flags:

@@ -41,6 +41,11 @@ def missing_rooms(needs: Ints, capacity: Ints, slots: int = 1) -> tuple[Extra, .
     return tuple(found)
 
 
+def plain(extras: tuple[Extra, ...]) -> tuple[Extra, ...]:
+    """The same in words that can be remembered: of more than two sizes the largest for all."""
+    return extras if len(extras) <= 2 else (Extra(sum(one.count for one in extras), extras[0].seats),)
+
+
 def add_rooms(extras: tuple[Extra, ...], shifts: Flags) -> Callable[[Case], Case]:
     """With these rooms, open in these shifts."""
     seats = np.repeat([one.seats for one in extras], [one.count for one in extras])

@@ -1,30 +1,34 @@
 """The least that is missing when no count says what: rooms and hours may be added, and as few as possible are.
 
-Of the ways to add as little the one is taken that asks the least of any one shift.
+Of the ways to add as little the one is taken that asks the least of any one shift. Beyond a tiny case a pooled course
+is counted in every shift, so that what is asked for is enough, and may be more than the least.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from math import ceil
+from functools import reduce
 
 import numpy as np
 
 from studentsuccess.batching.instance import Floats, Ints
 from studentsuccess.batching.place_case import Case
-from studentsuccess.batching.place_changes import Change, Extra, add_rooms
+from studentsuccess.batching.place_changes import Change, Extra, add_hours, add_rooms
 from studentsuccess.batching.place_model import Layout, layout_of
 from studentsuccess.batching.placement import is_possible
-from studentsuccess.batching.shortage import CONFLICT, FACULTY, ROOMS, Shortage, adding, hours_shortage
+from studentsuccess.batching.shortage import CONFLICT, FACULTY, ROOMS, Shortage, adding
 from studentsuccess.batching.teaching import TINY
 
 # A room is worth about as many hours as a section takes.
 HOURS_A_ROOM = 3.0
+# Of a thousandth of an hour, which is as exact as hours are told.
+_NOISE = 0.01
 
 
 def missing(case: Case) -> tuple[Shortage, ...]:
     """Rooms by shift, hours by department and shift. Nothing where more steps would have been needed to know."""
-    here = layout_of(case, case.teaching, elastic=True)
+    here = layout_of(case, case.teaching, elastic=True, pooled_everywhere=not case.is_tiny)
     worst = _worst(here)
     found = here.program.solve([_total(here), worst])
     if found is None:
@@ -89,20 +93,30 @@ def _hours(case: Case, here: Layout, found: Floats, code: str) -> tuple[Shortage
     if case.teaching is None:
         return ()
     short = found[here.hours_short]
-    pairs = zip(*np.nonzero(short > TINY), strict=True)
-    return tuple(_short_of_hours(case, int(of), int(shift), float(short[of, shift]), code) for of, shift in pairs)
+    short = np.where(short > TINY, np.ceil(short * 1000 - _NOISE) / 1000, 0.0)  # what is said is enough
+    return tuple(_short_of_hours(case, at, short[at], code) for at in np.flatnonzero(short.sum(axis=1)).tolist())
 
 
-def _short_of_hours(case: Case, department: int, shift: int, short: float, code: str) -> Shortage:
-    """Rounded up to what can be said: a fraction of a thousandth of an hour is no reason to fail again."""
+def _short_of_hours(case: Case, department: int, short: Floats, code: str) -> Shortage:
+    """All that a department lacks, shift by shift."""
     teaching = case.teaching
     assert teaching is not None
-    only = np.arange(len(case.shifts)) == shift
-    offered = teaching.offered(department, only)
-    asked = offered + ceil(short * 1000 - TINY) / 1000
-    name = teaching.departments[department]
-    found = hours_shortage(name, department, case.shifts[shift], asked, offered, only, code)
-    return replace(found, words=_together(found.words, code))
+    name, total = teaching.departments[department], float(short.sum())
+    lacks = [f"{short[at]:g} in {case.shifts[at]}" for at in np.flatnonzero(short).tolist()]
+    counted = "" if case.is_tiny else " (each pooled course counted in every shift)"
+    words = f"however batches are spread, department {name} lacks {total:g} hours: {'; '.join(lacks)}{counted}"
+    remedy = Change(f"more hours in department {name}: {'; '.join(lacks)}", _each_shift(department, short))
+    offered = round(teaching.offered(department, np.ones(len(case.shifts), np.bool_)), 3)
+    total = round(total, 3)
+    return Shortage(code, name, round(offered + total, 3), offered, total, _together(words, code), remedy)
+
+
+def _each_shift(department: int, short: Floats) -> Callable[[Case], Case]:
+    """With so many hours more in each shift."""
+    steps = [
+        add_hours(department, np.arange(len(short)) == at, float(short[at])) for at in np.flatnonzero(short).tolist()
+    ]
+    return lambda case: reduce(lambda made, step: step(made), steps, case)
 
 
 def _together(words: str, code: str) -> str:

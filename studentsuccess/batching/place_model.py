@@ -19,11 +19,12 @@ from studentsuccess.batching.instance import Codes, Flags, Floats, Ints
 from studentsuccess.batching.place_case import Case
 from studentsuccess.batching.teaching import Teaching
 
-# Branching ends after so many nodes (a count, not a clock: the same everywhere) or this near the optimum.
-NODES = 2_000
-GAP = 1e-6
-# Whole numbers up to which a program is branched on as it is.
-SMALL = 3_000
+# Whole numbers up to which a program is solved to the end, and up to which it is branched on as it is.
+TINY, SMALL = 400, 3_000
+# Branching ends after so many nodes (a count, not a clock: the same everywhere) or this near the optimum; beyond TINY
+# it ends sooner, since what is gained after that is no longer worth the wait.
+NODES, FEW_NODES = 2_000, 10
+GAP, WIDE_GAP = 1e-6, 1e-3
 # Further from a whole number than this is a fraction.
 _BROKEN = 1e-6
 # Below a whole unit for the seats of every school there is.
@@ -69,9 +70,13 @@ class Program:
     batch_rows: int = 0  # the first rows say that every batch meets
 
     @property
-    def is_small(self) -> bool:
-        """Whether it is branched on as it is."""
-        return sum(int(some.sum()) for some in self.whole) <= SMALL
+    def is_tiny(self) -> bool:
+        """Whether it is solved to the end."""
+        return self._wholes <= TINY
+
+    @property
+    def _wholes(self) -> int:
+        return sum(int(some.sum()) for some in self.whole)
 
     def columns(self, upper: Floats, whole: bool) -> Ints:
         """New columns from 0 to `upper`; their numbers."""
@@ -116,7 +121,7 @@ class Program:
         broken = (whole > 0) & (np.abs(relaxed - near) > _BROKEN)
         if not broken.any():
             return np.where(whole > 0, near, relaxed)
-        if self.is_small:
+        if self._wholes <= SMALL:
             return self._run(cost, whole, np.zeros(self.width), upper)
         held = self._apart(broken)
         return self._run(cost, whole, np.where(held, near, 0.0), np.where(held, near, upper))
@@ -141,7 +146,8 @@ class Program:
         entries = (np.concatenate(rows.value), (np.concatenate(rows.row), np.concatenate(rows.column)))
         matrix = csr_array(entries, shape=(rows.count, self.width))
         held = LinearConstraint(matrix, np.concatenate(rows.low), np.concatenate(rows.high))
-        options = {"node_limit": NODES, "mip_rel_gap": GAP}
+        nodes, gap = (NODES, GAP) if self.is_tiny else (FEW_NODES, WIDE_GAP)
+        options = {"node_limit": nodes, "mip_rel_gap": gap}
         answer = milp(cost, integrality=whole, bounds=Bounds(low, high), constraints=held, options=options)
         return None if answer.x is None else np.asarray(answer.x)
 

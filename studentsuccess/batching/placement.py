@@ -26,22 +26,22 @@ def place(instance: Instance, grouping: Grouping) -> Placement:
     return Placement(rooms_of(case, shift), shift, best_utilisation(case))
 
 
-def shifts_of(case: Case) -> Codes | None:
+def shifts_of(case: Case, thorough: bool = True) -> Codes | None:
     """The shift of every batch, or None.
 
-    Teachers are left out at first: mostly there are enough, and what is best without them is then best. In a large case
-    a pooled course is then taken to be taught in every shift, and only where that fails it is chosen where it is.
+    Teachers are left out at first: mostly there are enough, and what is best without them is then best. Beyond a tiny
+    case a pooled course is then taken to be taught in every shift. Only where that fails it is chosen where it is; that
+    may take half a minute and is left out where not `thorough`: what is found is right then too, but less is found.
     """
     if any(case.lost) and case.strict:
         return None
     free = _solved(case, layout_of(case, None))
     if free is None or case.teaching is None or suffices(case.teaching, free):
         return free
-    exact = layout_of(case, case.teaching)
-    if exact.program.is_small:
-        return _solved(case, exact)
-    sure = _solved(case, layout_of(case, case.teaching, pooled_everywhere=True))
-    return sure if sure is not None else _solved(case, exact)
+    sure = None if case.is_tiny else _solved(case, layout_of(case, case.teaching, pooled_everywhere=True))
+    if sure is None and (thorough or case.is_tiny):
+        return _solved(case, layout_of(case, case.teaching))
+    return sure
 
 
 def suffices(teaching: Teaching, shift: Codes) -> bool:
@@ -50,8 +50,8 @@ def suffices(teaching: Teaching, shift: Codes) -> bool:
 
 
 def is_possible(case: Case) -> bool:
-    """Whether there is any way at all."""
-    return shifts_of(case) is not None
+    """Whether there is a way that is soon found."""
+    return shifts_of(case, thorough=False) is not None
 
 
 def _solved(case: Case, here: Layout) -> Codes | None:

@@ -35,16 +35,19 @@ def adding(extras: tuple[Extra, ...], scope: str) -> str:
     return said + (", open in every shift" if scope == ALL else f", open in {scope}")
 
 
-def hours_shortage(
-    name: str, department: int, scope: str, asked: float, offered: float, shifts: Flags, code: str = FACULTY
-) -> Shortage:
+def hours_shortage(name: str, department: int, scope: str, asked: float, offered: float, shifts: Flags) -> Shortage:
     """A department's hours in a shift, or in all."""
-    short = asked - offered
+    asked, offered = round(asked, 3), round(offered, 3)
+    short = round(asked - offered, 3)
     where = "" if scope == ALL else f" in {scope}"
     words = f"department {name} is asked for {asked:g} hours{where}, its teachers have {offered:g} ({short:g} short)"
-    remedy = Change(f"{short:g} more hours in department {name}{where}", add_hours(department, shifts, short))
+    remedy = Change(more_hours(short, name, scope), add_hours(department, shifts, short))
     place = name if scope == ALL else f"{name}, {scope}"
-    return Shortage(code, place, asked, offered, short, words, remedy, ties=scope != ALL)
+    return Shortage(FACULTY, place, asked, offered, short, words, remedy, ties=scope != ALL)
+
+
+def more_hours(hours: float, department: str, scope: str) -> str:
+    return f"{hours:g} more hours in department {department}" + ("" if scope == ALL else f" in {scope}")
 
 
 def batches(many: int) -> str:
