@@ -40,7 +40,7 @@ from studentsuccess.warehouse.runs import (
     stored_runs,
 )
 from studentsuccess.warehouse.sql import statement
-from studentsuccess.warehouse.staging import dead_runs, keep_promise, promise, staging_folder
+from studentsuccess.warehouse.staging import dead_runs, hollow_folders, keep_promise, promise, staging_folder
 from studentsuccess.warehouse.tables import table_rows
 from studentsuccess.warehouse.views import refresh_views
 
@@ -100,7 +100,7 @@ def commit(
 
 def finish(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> None:
     """Bring a run to its end that was killed after its COMMIT: for commands whose plan looks at files themselves."""
-    if workspace.warehouse.is_file() and dead_runs(workspace):
+    if workspace.warehouse.is_file() and (dead_runs(workspace) or hollow_folders(workspace)):
         mend(workspace, limits, command, wait)
 
 

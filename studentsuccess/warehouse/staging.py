@@ -42,7 +42,19 @@ def staging_folder(workspace: Workspace, run_id: str) -> Iterator[Path]:
         if not is_promised(workspace, run_id):
             with suppress(OSError):
                 _unlink_files(workspace, (run_id,))
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """The owner goes last: killed in between, what is left can still be told to be nobody's."""
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != _OWNER_FILE:
+                entry.unlink(missing_ok=True)
+        (folder / _OWNER_FILE).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def promise(workspace: Workspace, run_id: str) -> None:
@@ -71,6 +83,11 @@ def _make_owned(folder: Path) -> None:
 def dead_runs(workspace: Workspace) -> tuple[str, ...]:
     """The runs whose process is certainly gone and that left a staging folder."""
     return tuple(folder.name for folder in _run_folders(workspace) if _is_dead(folder))
+
+
+def hollow_folders(workspace: Workspace) -> tuple[Path, ...]:
+    """Folders without even an owner: each appears with one in it, so that these were being removed."""
+    return tuple(folder for folder in _run_folders(workspace) if folder.is_dir() and not any(folder.iterdir()))
 
 
 def running(workspace: Workspace) -> tuple[str, ...]:
@@ -130,7 +147,10 @@ def sweep(workspace: Workspace) -> None:
     dead = dead_runs(workspace)
     _unlink_files(workspace, dead)
     for run_id in dead:
-        shutil.rmtree(workspace.staging / run_id, ignore_errors=True)
+        _remove(workspace.staging / run_id)
+    for folder in hollow_folders(workspace):
+        with suppress(OSError):
+            folder.rmdir()
     for folder in (*spill_folders(workspace), *_unnamed(workspace)):
         shutil.rmtree(folder, ignore_errors=True)
 

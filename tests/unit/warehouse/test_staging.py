@@ -137,3 +137,23 @@ def test_a_folder_that_got_no_name_goes_with_its_owner(workspace: Workspace, end
     sweep(workspace)
     assert folder.exists() == living
     assert len(list(workspace.staging.iterdir())) == (2 if living else 1)
+
+
+def test_the_owner_is_the_last_to_leave_its_folder(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while a folder is removed, what is left is a dead run's or empty, and the next sweep takes it away."""
+    removed: list[str] = []
+    unlink = Path.unlink
+
+    def noted(path: Path, missing_ok: bool = False) -> None:
+        removed.append(path.name)
+        unlink(path, missing_ok)
+
+    with staging_folder(workspace, new_run_id()) as folder:
+        (folder / "a.part").write_text("x")
+        (folder / "z.part").write_text("x")
+        monkeypatch.setattr(Path, "unlink", noted)
+    assert removed[-1] == "owner.json"
+    assert set(removed) == {"a.part", "z.part", "owner.json"}
+    (workspace.staging / new_run_id()).mkdir()
+    sweep(workspace)
+    assert list(workspace.staging.iterdir()) == []
