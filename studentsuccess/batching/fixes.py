@@ -18,19 +18,26 @@ from studentsuccess.batching.placement import is_possible, shifts_of
 from studentsuccess.batching.shortage import ROOMS, Shortage, batches
 
 RELAX = f"--relax {WISH}"
-# Smaller sizes that are tried, the largest first.
-_TRIES = 8
+# Smaller sizes that are tried, the largest first; and shortages of which more than the plain remedy is tried.
+_TRIES, _CLOSELY = 8, 5
 
 
-def with_fixes(instance: Instance, grouping: Grouping, case: Case, found: tuple[Shortage, ...], at: int) -> Obstacle:
-    """A shortage as an obstacle: the rules that have a part in it, and what works."""
-    short = found[at]
-    others = [one.remedy for one in found[:at] + found[at + 1 :]]
-    ways = _Ways(instance, grouping, case, short, others)
-    return Obstacle(
-        short.code, short.scope, short.required, short.available, short.shortfall, short.words,
-        tuple(rule.words for rule in _part(instance, case, short)), tuple(ways.working()),
-    )  # fmt: skip
+def with_fixes(
+    instance: Instance, grouping: Grouping, case: Case, found: tuple[Shortage, ...], mended: bool
+) -> Iterator[Obstacle]:
+    """Every shortage as an obstacle: the rules that have a part in it, and what works.
+
+    `mended` says that there is a solution with the plain remedies of all of them, which is one case for all.
+    """
+    for at, short in enumerate(found):
+        others = tuple(one.remedy for one in found[:at] + found[at + 1 :])
+        fixes = [Fix(short.remedy.words)] if mended and short.remedy.flag != RELAX else []
+        if at < _CLOSELY:
+            fixes += _Ways(instance, grouping, case, short, others).working()
+        yield Obstacle(
+            short.code, short.scope, short.required, short.available, short.shortfall, short.words,
+            tuple(rule.words for rule in _part(instance, case, short)), tuple(fixes),
+        )  # fmt: skip
 
 
 def _part(instance: Instance, case: Case, short: Shortage) -> Iterator[Rule]:
@@ -42,10 +49,10 @@ def _part(instance: Instance, case: Case, short: Shortage) -> Iterator[Rule]:
 
 
 class _Ways:
-    """What could be done about one shortage."""
+    """What could be done about one shortage besides the plain remedy."""
 
     def __init__(
-        self, instance: Instance, grouping: Grouping, case: Case, short: Shortage, others: list[Change]
+        self, instance: Instance, grouping: Grouping, case: Case, short: Shortage, others: tuple[Change, ...]
     ) -> None:
         self.instance, self.grouping, self.short, self.others = instance, grouping, short, others
         self.case = self._mended(case)
@@ -58,11 +65,8 @@ class _Ways:
     def working(self) -> Iterator[Fix]:
         """Those that work, the plainest first."""
         tied = self.case.strict and bool(tying(self.instance.rules))
-        undefined = self.short.scope in self.case.lost
-        if undefined:
+        if self.short.scope in self.case.lost:
             yield from self._plain(Change(f"define the shift `{self.short.scope}`", define(self.short.scope)))
-        elif self.short.remedy.flag != RELAX:
-            yield from self._plain(self.short.remedy)
         if tied:
             yield from self._moved()
         smaller = list(self._smaller()) if self.short.code == ROOMS else []
