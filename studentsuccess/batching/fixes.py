@@ -18,19 +18,32 @@ from studentsuccess.batching.placement import is_possible, shifts_of
 from studentsuccess.batching.shortage import ROOMS, Shortage, batches
 
 RELAX = f"--relax {WISH}"
-# Smaller sizes that are tried, the largest first.
-_TRIES = 8
+BESIDE = ", and mend what else is short"
+# Smaller sizes that are tried, the largest first; and shortages of which more than the plain remedy is tried.
+_TRIES, _CLOSELY = 8, 5
 
 
-def with_fixes(instance: Instance, grouping: Grouping, case: Case, found: tuple[Shortage, ...], at: int) -> Obstacle:
-    """A shortage as an obstacle: the rules that have a part in it, and what works."""
-    short = found[at]
-    others = [one.remedy for one in found[:at] + found[at + 1 :]]
-    ways = _Ways(instance, grouping, case, short, others)
-    return Obstacle(
-        short.code, short.scope, short.required, short.available, short.shortfall, short.words,
-        tuple(rule.words for rule in _part(instance, case, short)), tuple(ways.working()),
-    )  # fmt: skip
+def with_fixes(
+    instance: Instance, grouping: Grouping, case: Case, found: tuple[Shortage, ...], mended: bool
+) -> Iterator[Obstacle]:
+    """Every shortage as an obstacle: the rules that have a part in it, and what works.
+
+    `mended` says that there is a solution with the plain remedies of all of them, which is one case for all. What does
+    not work alone, but does when the others are mended, says so.
+    """
+    for at, short in enumerate(found):
+        others = tuple(one.remedy for one in found[:at] + found[at + 1 :])
+        plain = {"plain": Fix(short.remedy.words)} if mended and short.remedy.flag != RELAX else {}
+        alone = {} if others else plain
+        beside = plain if others else {}
+        if at < _CLOSELY:
+            alone |= _Ways(instance, grouping, case, short, ()).working()
+            beside |= _Ways(instance, grouping, case, short, others).working() if others else {}
+        more = (Fix(fix.words + BESIDE, fix.flag) for kind, fix in beside.items() if kind not in alone)
+        yield Obstacle(
+            short.code, short.scope, short.required, short.available, short.shortfall, short.words,
+            tuple(rule.words for rule in _part(instance, case, short)), (*alone.values(), *more),
+        )  # fmt: skip
 
 
 def _part(instance: Instance, case: Case, short: Shortage) -> Iterator[Rule]:
@@ -42,10 +55,10 @@ def _part(instance: Instance, case: Case, short: Shortage) -> Iterator[Rule]:
 
 
 class _Ways:
-    """What could be done about one shortage."""
+    """What could be done about one shortage besides the plain remedy."""
 
     def __init__(
-        self, instance: Instance, grouping: Grouping, case: Case, short: Shortage, others: list[Change]
+        self, instance: Instance, grouping: Grouping, case: Case, short: Shortage, others: tuple[Change, ...]
     ) -> None:
         self.instance, self.grouping, self.short, self.others = instance, grouping, short, others
         self.case = self._mended(case)
@@ -55,38 +68,36 @@ class _Ways:
             case = one.apply(case)
         return case
 
-    def working(self) -> Iterator[Fix]:
-        """Those that work, the plainest first."""
+    def working(self) -> dict[str, Fix]:
+        """Those that work, by their kind, the plainest first."""
+        name = self.short.scope
+        full = Change("let rooms be filled to the last seat: capacity_limit(size, 1)", fill_up)
         tied = self.case.strict and bool(tying(self.instance.rules))
-        undefined = self.short.scope in self.case.lost
-        if undefined:
-            yield from self._plain(Change(f"define the shift `{self.short.scope}`", define(self.short.scope)))
-        elif self.short.remedy.flag != RELAX:
-            yield from self._plain(self.short.remedy)
-        if tied:
-            yield from self._moved()
-        smaller = list(self._smaller()) if self.short.code == ROOMS else []
-        yield from smaller or self._larger()
-        if self.short.seats and self.case.fill < 1:
-            full = Change("let rooms be filled to the last seat: capacity_limit(size, 1)", fill_up)
-            yield from self._plain(full)
+        found = {
+            "define": self._plain(Change(f"define the shift `{name}`", define(name)))
+            if name in self.case.lost
+            else None,
+            "move": self._moved() if tied else None,
+            "smaller": self._smaller() if self.short.code == ROOMS else None,
+        }
+        found["larger"] = None if found["smaller"] else self._larger()
+        found["full"] = self._plain(full) if self.short.seats and self.case.fill < 1 else None
+        return {kind: fix for kind, fix in found.items() if fix is not None}
 
-    def _plain(self, change: Change) -> Iterator[Fix]:
-        if is_possible(change.apply(self.case)):
-            yield Fix(change.words, change.flag)
+    def _plain(self, change: Change) -> Fix | None:
+        return Fix(change.words, change.flag) if is_possible(change.apply(self.case)) else None
 
-    def _moved(self) -> Iterator[Fix]:
+    def _moved(self) -> Fix | None:
         """Some batches meet when their members would rather not, as few as possible."""
-        loose = let_go(self.case)
-        shift = shifts_of(loose)
+        shift = shifts_of(let_go(self.case), thorough=False)
         if shift is None:
-            return
+            return None
         gone = ~self.case.home[np.arange(self.case.batches), shift]
         if not gone.any():
-            return
+            return None
         where = np.bincount(shift[gone], minlength=len(self.case.shifts))
         told = [self._free(place, int(many), gone) for place, many in enumerate(where) if many]
-        yield Fix(f"move {batches(int(gone.sum()))}{':' * (len(told) > 1)} " + ", ".join(told), RELAX)
+        return Fix(f"move {batches(int(gone.sum()))}{':' * (len(told) > 1)} " + ", ".join(told), RELAX)
 
     def _free(self, place: int, many: int, gone: np.ndarray) -> str:
         """`to the afternoon (5 free)`, and of several shifts how many go to each."""
@@ -97,7 +108,7 @@ class _Ways:
         said = f"{many} to {name}" if many < gone.sum() else f"to {name}"
         return f"{said} ({max(rooms - int(there.sum()), many)} free)"
 
-    def _smaller(self) -> Iterator[Fix]:
+    def _smaller(self) -> Fix | None:
         """Batches that go into smaller rooms: the largest size that works, if need be with all of them as large."""
         sizes, case = self.instance.sizes, self.case
         usable = np.unique(np.floor(case.fill * case.capacity + 1e-9).astype(int))
@@ -106,16 +117,16 @@ class _Ways:
             for target in sorted({min(sizes.target, most), most}):
                 if self._works(Sizes(sizes.least, target, most)):
                     flag = f"--max-size {most}" + (f" --target-size {target}" if target != sizes.target else "")
-                    yield Fix(f"at most {most} per batch", flag)
-                    return
+                    return Fix(f"at most {most} per batch", flag)
+        return None
 
-    def _larger(self) -> Iterator[Fix]:
+    def _larger(self) -> Fix | None:
         """Fewer batches need fewer rooms and hours."""
         sizes = self.instance.sizes
         for target in sorted({(sizes.target + sizes.most) // 2, sizes.most} - {sizes.target}):
             if self._works(Sizes(sizes.least, target, sizes.most)):
-                yield Fix(f"larger batches, about {target} each", f"--target-size {target}")
-                return
+                return Fix(f"larger batches, about {target} each", f"--target-size {target}")
+        return None
 
     def _works(self, sizes: Sizes) -> bool:
         case = split_anew(self.instance, self.grouping, sizes)

@@ -26,8 +26,8 @@ def why_not(instance: Instance, grouping: Grouping, case: Case) -> tuple[Obstacl
     """The reasons, each with fixes that were tried."""
     from studentsuccess.batching.fixes import conflict, with_fixes
 
-    found = shortages(case)
-    entries = [with_fixes(instance, grouping, case, found, at) for at in range(len(found))]
+    found, mended = shortages(case)
+    entries = with_fixes(instance, grouping, case, found, mended)
     return (*entries, *conflict(instance, grouping, case)) or (_undecided(case),)
 
 
@@ -38,17 +38,20 @@ def _undecided(case: Case) -> Obstacle:
     return Obstacle(CONFLICT, ALL, case.batches, 0, case.batches, words)
 
 
-def shortages(case: Case) -> tuple[Shortage, ...]:
-    """Everything that is short, until with all of it mended there is a solution."""
+def shortages(case: Case) -> tuple[tuple[Shortage, ...], bool]:
+    """Everything that is short, until with all of it mended there is a solution; and whether there is one then."""
     found: list[Shortage] = []
     for _ in range(_ROUNDS):
-        new = counted(case) or (() if is_possible(case) else missing(case))
+        new = counted(case)
+        if not new and is_possible(case):
+            return tuple(found), True
+        new = new or missing(case)
         if not new:
             break
         for one in new:
             case = one.remedy.apply(case)
         found.extend(new)
-    return tuple(found)
+    return tuple(found), False
 
 
 def counted(case: Case) -> tuple[Shortage, ...]:

@@ -29,8 +29,6 @@ GAP, WIDE_GAP = 1e-6, 1e-3
 _BROKEN = 1e-6
 # Below a whole unit for the seats of every school there is.
 _KEEP = 1e-8
-# With more pairs of a batch and a pooled course than this, a course and a shift share one row: looser, but small.
-LINKS = 20_000
 _INFINITE = np.inf
 
 
@@ -73,6 +71,11 @@ class Program:
     def is_tiny(self) -> bool:
         """Whether it is solved to the end."""
         return self._wholes <= TINY
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is branched on as it is."""
+        return self._wholes <= SMALL
 
     @property
     def _wholes(self) -> int:
@@ -121,7 +124,7 @@ class Program:
         broken = (whole > 0) & (np.abs(relaxed - near) > _BROKEN)
         if not broken.any():
             return np.where(whole > 0, near, relaxed)
-        if self._wholes <= SMALL:
+        if self.is_small:
             return self._run(cost, whole, np.zeros(self.width), upper)
         held = self._apart(broken)
         return self._run(cost, whole, np.where(held, near, 0.0), np.where(held, near, upper))
@@ -311,10 +314,6 @@ def _pooled(case: Case, teaching: Teaching, here: Layout, row: Ints, everywhere:
         fixed = here.program.rows.block(np.ones(len(possible)), np.ones(len(possible)))
         here.program.rows.put(fixed, possible, 1.0)
         return
-    many = here.kinds.count[kind[pair]].astype(float)
-    columns, group = np.unique(taught[key[pair], shift], return_inverse=True)
-    if len(pair) <= LINKS:
-        columns, group = taught[key[pair], shift], np.arange(len(pair))
-    link = here.program.rows.block(np.full(len(columns), -_INFINITE), np.zeros(len(columns)))
-    here.program.rows.put(link[group], meet[kind[pair], shift], 1.0)
-    here.program.rows.put(link, columns, -np.bincount(group, weights=many).astype(float))
+    link = here.program.rows.block(np.full(len(pair), -_INFINITE), np.zeros(len(pair)))
+    here.program.rows.put(link, meet[kind[pair], shift], 1.0)
+    here.program.rows.put(link, taught[key[pair], shift], -here.kinds.count[kind[pair]].astype(float))

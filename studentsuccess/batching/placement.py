@@ -31,7 +31,8 @@ def shifts_of(case: Case, thorough: bool = True) -> Codes | None:
 
     Teachers are left out at first: mostly there are enough, and what is best without them is then best. Beyond a tiny
     case a pooled course is then taken to be taught in every shift. Only where that fails it is chosen where it is; that
-    may take half a minute and is left out where not `thorough`: what is found is right then too, but less is found.
+    may take half a minute, and is left out where not `thorough` and in a large case: what is found is right then too,
+    but less is found.
     """
     if any(case.lost) and case.strict:
         return None
@@ -39,9 +40,10 @@ def shifts_of(case: Case, thorough: bool = True) -> Codes | None:
     if free is None or case.teaching is None or suffices(case.teaching, free):
         return free
     sure = None if case.is_tiny else _solved(case, layout_of(case, case.teaching, pooled_everywhere=True))
-    if sure is None and (thorough or case.is_tiny):
-        return _solved(case, layout_of(case, case.teaching))
-    return sure
+    if sure is not None or not (thorough or case.is_tiny):
+        return sure
+    exact = layout_of(case, case.teaching)
+    return _solved(case, exact) if exact.program.is_small else None
 
 
 def suffices(teaching: Teaching, shift: Codes) -> bool:

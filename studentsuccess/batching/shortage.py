@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from studentsuccess.batching.instance import Flags
 from studentsuccess.batching.place_changes import Change, Extra, add_hours
@@ -37,8 +38,8 @@ def adding(extras: tuple[Extra, ...], scope: str) -> str:
 
 def hours_shortage(name: str, department: int, scope: str, asked: float, offered: float, shifts: Flags) -> Shortage:
     """A department's hours in a shift, or in all."""
-    asked, offered = round(asked, 3), round(offered, 3)
-    short = round(asked - offered, 3)
+    short = ceil((asked - offered) * 1000 - 0.01) / 1000  # what is said is enough
+    asked, offered = round(offered + short, 3), round(offered, 3)
     where = "" if scope == ALL else f" in {scope}"
     words = f"department {name} is asked for {asked:g} hours{where}, its teachers have {offered:g} ({short:g} short)"
     remedy = Change(more_hours(short, name, scope), add_hours(department, shifts, short))

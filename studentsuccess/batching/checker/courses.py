@@ -9,8 +9,8 @@ import numpy as np
 from studentsuccess.batching.checker.rules import Batches, Floats, Values
 from studentsuccess.batching.checker.tables import Ints
 
-# A batch for batch comparison stops where no batch that is left can be nearer; so many are looked at in one go.
-_AT_ONCE = 64
+# Kinds of students that are held against all batches at once.
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -149,15 +149,13 @@ class _Means:
 
 
 def _nearest(vectors: Floats, table: Floats) -> Floats:
-    """For each unit vector the largest product with a column. No column can give more than its length, so after the
-    longest ones the rest need not be looked at."""
-    best = np.zeros(len(vectors))
-    length = np.sqrt((table * table).sum(axis=0))
-    order = np.argsort(-length, kind="stable")
-    for at in range(0, len(order), _AT_ONCE):
-        some = order[at : at + _AT_ONCE]
-        open_ = np.flatnonzero(best < length[some[0]])
-        if not len(open_):
-            break
-        best[open_] = np.maximum(best[open_], (vectors[open_] @ table[:, some]).max(axis=1))
-    return best
+    """For each student the largest product with a column. Only courses that a column has count, and of those who take
+    the same of these the products differ only by how many courses they take in all."""
+    shared = np.flatnonzero(table.any(axis=1))
+    takes = vectors[:, shared] > 0
+    _, first, kind = np.unique(np.packbits(takes, axis=1), axis=0, return_index=True, return_inverse=True)
+    best = np.zeros(len(first))
+    for at in range(0, len(first), _AT_ONCE):
+        some = takes[first[at : at + _AT_ONCE]].astype(float)
+        best[at : at + _AT_ONCE] = (some @ table[shared]).max(axis=1, initial=0.0)
+    return np.asarray(best[kind.reshape(-1)] * vectors.max(axis=1, initial=0.0))

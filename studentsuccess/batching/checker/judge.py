@@ -29,12 +29,10 @@ from studentsuccess.batching.checker.term import Flags, Term, places, read_term
 from studentsuccess.batching.checker.written import (
     ASSIGNMENTS,
     BATCHES,
-    COLUMNS,
     ENROLMENTS,
     MEMBERS,
     Written,
     guarded,
-    is_named_uuid,
     read_written,
     through,
 )
@@ -159,10 +157,8 @@ class _Judge:
 
     def _ids(self) -> None:
         """Each table's own ids are digests of names, and each is there once; batches refer to each other's rows."""
-        for name, columns in COLUMNS.items():
-            own = self.written.tables[name][columns[0]]
-            self.wrong["ids that are UUIDs"] += sum(not is_named_uuid(one) for one in own.labels)
-            self.wrong["ids that are there once"] += len(own.codes) - len(np.unique(own.codes))
+        self.wrong["ids that are UUIDs"] += self.written.strange_ids
+        self.wrong["ids that are there once"] += self.written.repeated_ids
         self.wrong["courses of a batch that there is"] += int((self.written.batch_of(ENROLMENTS) < 0).sum())
 
     def _sizes(self) -> None:

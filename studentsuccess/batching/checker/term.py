@@ -133,6 +133,8 @@ def _meant(tables: dict[str, Table], changed: tuple[str, ...], lenient: bool) ->
     students = tuple(ids.labels[code] for code in ids.codes[rows].tolist())
     takes = _takes(tables, ids, rows)
     takes, unready = _ready(tables, ids, rows, takes, lenient)
+    tables[STUDENTS].pop("enrolled_courses", None)  # they are the largest of all, and are known now
+    tables.pop(ENROLMENT, None)
     return Term(tables, students, rows, takes, unready, opened(tables, "rooms"), changed)
 
 

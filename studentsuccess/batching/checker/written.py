@@ -42,6 +42,8 @@ class Written:
 
     tables: Mapping[str, Mapping[str, Column]]
     said: Mapping[str, Any]
+    strange_ids: int  # rows whose own id is no UUID of a name
+    repeated_ids: int
 
     @property
     def batch_ids(self) -> tuple[str, ...]:
@@ -59,7 +61,8 @@ def through(column: Column, place: Mapping[str, int]) -> Ints:
 
 
 def read_written(out: Path) -> Written:
-    tables = {}
+    tables: dict[str, dict[str, Column]] = {}
+    strange = repeated = 0
     for name, columns in COLUMNS.items():
         path = out / f"{name}.csv"
         if not path.is_file():
@@ -68,11 +71,16 @@ def read_written(out: Path) -> Written:
         missing = [column for column in columns if column not in tables[name]]
         if missing:
             raise ContractError(f"{path} has no column `{missing[0]}`", "make it again: `ss batch process DIR -o OUT`")
+        own = tables[name][columns[0]]
+        strange += sum(not is_named_uuid(one) for one in own.labels)
+        repeated += len(own.codes) - len(own.labels)
+        if name != BATCHES:  # nobody refers to it, and it is as large as all the rest
+            del tables[name][columns[0]]
     try:
         said = json.loads((out / "quality.json").read_text("utf-8"))
     except (OSError, ValueError) as problem:
         raise ContractError(f"{out / 'quality.json'} can't be read", "make it again: `ss batch process`") from problem
-    return Written(tables, said)
+    return Written(tables, said, strange, repeated)
 
 
 def guarded(text: str) -> str:

@@ -172,8 +172,21 @@ def test_shortages_in_two_shifts_are_two_obstacles_and_each_fix_counts_on_the_ot
         place(problem, grouping)
     rooms = [one for one in caught.value.obstacles if one.code == "INSUFFICIENT_ROOMS"]
     assert [one.scope for one in rooms] == ["Evening", "Morning"]
-    assert words(rooms[0])[0] == "add 1 room with 20 seats or more, open in Evening"
-    assert words(rooms[1])[0] == "add 1 room with 30 seats or more, open in Morning"
+    beside = ", and mend what else is short"
+    assert f"add 1 room with 20 seats or more, open in Evening{beside}" in words(rooms[0])
+    assert f"add 1 room with 30 seats or more, open in Morning{beside}" in words(rooms[1])
+    reasons(with_rooms(problem, 20), grouping)
+    place(with_rooms(problem, 20, 30), grouping)
+
+
+def test_a_fix_that_mends_everything_alone_says_nothing_of_the_rest() -> None:
+    """Both shifts are one short, and the afternoon has room for both."""
+    problem, grouping = a_term([(20, "evening")] * 3 + [(20, "morning")] * 3, [20, 20])
+    with pytest.raises(Infeasible) as caught:
+        place(problem, grouping)
+    moves = [fix.words for one in caught.value.obstacles for fix in one.fixes if fix.words.startswith("move")]
+    assert moves == ["move 2 batches to Afternoon (2 free)"] * 2
+    assert len(place(replace(problem, relax=("preferred_shift",)), grouping).room) == 6
 
 
 def test_a_shift_that_nobody_defined() -> None:
@@ -261,7 +274,8 @@ def test_the_missing_rooms_are_the_fewest_and_smallest() -> None:
 @given(cases(teachers=True))
 @settings(max_examples=120, deadline=None)
 def test_something_is_short_exactly_when_no_way_is_one_and_mended_there_is(case: Case) -> None:
-    found = shortages(case)
+    found, mended = shortages(case)
+    assert mended
     assert bool(found) == (best_of_all(case) is None)
     for one in found:
         assert one.shortfall > 0
@@ -284,7 +298,7 @@ def test_two_shifts_together_that_are_short_are_found_without_a_count() -> None:
         teaching=a_teaching([[1.0]] * 5, [(0, [1, 1, 1], 50.0)]),
     )  # fmt: skip
     assert not counted(case)
-    found = shortages(case)
+    found, _ = shortages(case)
     assert [one.code for one in found] == ["INSUFFICIENT_ROOMS"]
     assert found[0].shortfall == 1
 
@@ -292,7 +306,7 @@ def test_two_shifts_together_that_are_short_are_found_without_a_count() -> None:
 def test_what_is_missing_is_spread_over_shifts() -> None:
     opened = [[1, 1, 1]] * 2 + [[0, 0, 1]] * 4
     case = a_case([3] * 8, [3] * 6, home=[[1, 1, 0]] * 8, opened=opened, shifts=DAY)
-    assert sorted(one.shortfall for one in shortages(case)) == [2, 2]
+    assert sorted(one.shortfall for one in shortages(case)[0]) == [2, 2]
 
 
 def test_other_sizes_keep_students_of_a_cell_together_in_even_pieces() -> None:
@@ -303,3 +317,44 @@ def test_other_sizes_keep_students_of_a_cell_together_in_even_pieces() -> None:
     assert split.wish.sum() == 110
     assert (split.wish.max(axis=1) == split.sizes).all(), "no piece has students of two cells"
     assert split_anew(problem, grouping, Sizes(31, 32, 33)) is None
+
+
+def test_a_department_is_short_where_pooled_courses_must_be_taught_twice() -> None:
+    """Three batches in two shifts with a course that all pool: once in each, and there are hours for one."""
+    teaching = a_teaching([[0.0]] * 3, [(0, [1, 1], 4.0)], pools=[(at, 0) for at in range(3)], keys=[(0, 4.0)])
+    found, mended = shortages(a_case([3] * 3, [3, 3], teaching=teaching))
+    assert mended
+    assert [(one.code, one.shortfall) for one in found] == [("SCHEDULING_CONFLICT", 1.0)], "one more room is cheaper"
+
+
+def test_beyond_a_tiny_case_hours_that_are_offered_are_enough() -> None:
+    """Pooled courses are then counted in every shift, and the words say so."""
+    chance = np.random.default_rng(7)
+    many, keys = 120, 40
+    pools = sorted(
+        {(int(batch), int(key)) for batch, key in zip(range(many), chance.integers(0, keys, many), strict=True)}
+    )
+    load = [[2.0]] * many
+    teaching = a_teaching(load, [(0, [1, 1, 1], 2.0 * many + 3 * keys)], pools=pools, keys=[(0, 3.0)] * keys)
+    case = a_case([20] * many, [20] * 40, shifts=DAY, teaching=teaching)
+    assert not case.is_tiny
+    found, mended = shortages(case)
+    assert mended
+    assert all("each pooled course counted in every shift" in one.words for one in found)
+    for one in found:
+        case = one.remedy.apply(case)
+    assert is_possible(case)
+
+
+def test_of_many_shortages_each_has_its_plain_remedy() -> None:
+    shifts = tuple(f"shift {at}" for at in range(8))
+    of = [at for at in range(8) for _ in range(20)]
+    problem = a_problem(
+        [["A"]] * len(of), rules=(*HARD, TIE, FULL), shifts=shifts, capacities=(10,), sizes=Sizes(5, 20, 20),
+        fields={"preferred_shift": texts([shifts[at] for at in of])},
+    )  # fmt: skip
+    with pytest.raises(Infeasible) as caught:
+        place(problem, a_grouping(of, list(range(8))))
+    found = [one for one in caught.value.obstacles if one.code == "INSUFFICIENT_ROOMS"]
+    assert len(found) == 8
+    assert all(any(said.startswith("add 1 room with 20 seats or more") for said in words(one)) for one in found)
