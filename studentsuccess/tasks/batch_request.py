@@ -117,6 +117,7 @@ def request_document(request: BatchRequest, context: Context, read: Read, instan
         "algorithm": batch.algorithm,
         "performance": batch.performance,
         "lenient": batch.lenient,
+        "null_values": list(context.settings.etl.null_values),
         "relax": list(instance.relax),
         "rules": [asdict(rule) for rule in instance.rules],
         "thresholds": thresholds(batch),

@@ -587,3 +587,19 @@ def test_any_dialect_gives_the_same_batches(cli: Any, term: Path, workspace: Pat
     (term / "rooms.csv").rename(term / "Raumliste.csv")
     assert cli("batch", "process", "term", "-o", "odd", *DAY).exit_code == 0
     assert tables_of(workspace / "odd") == tables_of(workspace / "batches")
+
+
+@pytest.mark.usefixtures("term")
+def test_the_checker_knows_which_texts_mean_nothing(cli: Any, workspace: Path) -> None:
+    """With a text for nothing of one's own, what was left empty is the same to both programs."""
+
+    def blanked(rows: list[list[str]]) -> None:
+        shift = rows[0].index("preferred_shift")
+        for row in rows[1:40]:
+            row[shift] = "unknown"
+
+    edit(workspace / "term" / "student_data.csv", blanked)
+    process(cli, "--set", 'etl.null_values=["", "unknown"]')
+    assert json.loads((workspace / "batches" / "quality.json").read_text("utf-8"))["request"]["null_values"] == [
+        "", "unknown",
+    ]  # fmt: skip
