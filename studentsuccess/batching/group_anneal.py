@@ -17,7 +17,7 @@ from studentsuccess.batching.instance import Floats, Ints
 from studentsuccess.batching.swaps import Patience
 
 # Tries for each student in one iteration: with few batches there is less to try.
-_TRIES, _PER_BATCHES, _MOST_TRIES = 5, 6, 12
+_TRIES, _PER_BATCHES, _MOST_TRIES = 3, 6, 10
 # Batches of a window.
 WINDOW = 37
 # Temperatures for a weight of 1: where windows and small cells begin, where the whole of a large one does, the end.

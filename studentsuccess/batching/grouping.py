@@ -50,7 +50,8 @@ def group(instance: Instance, how: How, reporter: Reporter) -> Grouping:
     tasks = (_task(instance, key, rows, table, rules) for key, rows in zip(found.keys, members, strict=True))
     step = reporter.step("clustering", total=instance.students.count, unit="students")
     solved = []
-    engine = Engine("threads", how.workers) if how.workers > 1 else Engine("serial")
+    # Only compiled loops run beside each other; threads of small numpy calls wait for one another.
+    engine = Engine("threads", how.workers) if how.workers > 1 and effort.annealed else Engine("serial")
     for rows, one in zip(members, ordered_map(lambda task: solve(task, effort), tasks, engine), strict=True):
         step.advance(len(rows))
         solved.append(one)
