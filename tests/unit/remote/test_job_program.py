@@ -48,7 +48,7 @@ def test_every_file_of_the_package_is_in_it_and_nothing_that_python_left(program
     names = {name for name in wheel_of(program).namelist() if name.startswith("studentsuccess/")}
     tracked = {path.relative_to(ROOT).as_posix() for path in (ROOT / "studentsuccess").rglob("*.sql")}
     assert tracked <= names
-    assert {"studentsuccess/py.typed", "studentsuccess/insights/templates/report.css"} <= names
+    assert {"studentsuccess/py.typed", "studentsuccess/core/templates/page.css"} <= names
     assert not [name for name in names if "__pycache__" in name or name.endswith((".nbi", ".nbc"))]
 
 
