@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from studentsuccess.errors import UsageError
+
+
+class TaskChoice(StrEnum):
+    """What is predicted."""
+
+    AUTO = "auto"
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
 
 
 def text(*names: str, about: str, metavar: str) -> Any:
@@ -36,6 +45,7 @@ Week = Annotated[int | None, text("--week", about="Week whose end students are j
 Weeks = Annotated[
     str | None, text("--weeks", about="Weeks to judge at: 0,4,8; or how many to generate.", metavar="N,N")
 ]
+Task = Annotated[TaskChoice, typer.Option("--task", help="What is predicted.")]
 Data = Annotated[
     list[str] | None,
     text("--data", about="File(s), a dataset, or azureml://… (remote); - is stdin.", metavar="FILE|DATASET"),

@@ -26,14 +26,6 @@ class AlgorithmChoice(StrEnum):
     RISK = "risk"
 
 
-class TaskChoice(StrEnum):
-    """What is predicted."""
-
-    AUTO = "auto"
-    CLASSIFICATION = "classification"
-    REGRESSION = "regression"
-
-
 class DemographicsChoice(StrEnum):
     """Whether demographic columns are features."""
 
@@ -80,7 +72,7 @@ def _register_local(group: typer.Typer) -> None:
             typer.Option("--algorithm", help="Out of core; the best of several families; who will not pass."),
         ] = AlgorithmChoice.INCREMENTAL,
         name: flags.Name = None,
-        task: Annotated[TaskChoice, typer.Option("--task", help="What is predicted.")] = TaskChoice.AUTO,
+        task: flags.Task = flags.TaskChoice.AUTO,
         types: flags.Types = None,
         holdout: flags.Holdout = None,
         epochs: flags.Epochs = None,

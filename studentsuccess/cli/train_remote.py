@@ -27,14 +27,6 @@ class RemoteAlgorithm(StrEnum):
     SEARCH = "search"
 
 
-class RemoteTask(StrEnum):
-    """What is predicted."""
-
-    AUTO = "auto"
-    CLASSIFICATION = "classification"
-    REGRESSION = "regression"
-
-
 Job = Annotated[
     str | None, typer.Argument(metavar="JOB", help="A job, by the name that it was given.", show_default=False)
 ]
@@ -66,7 +58,7 @@ def _register_remote(group: typer.Typer) -> None:
             RemoteAlgorithm, typer.Option("--algorithm", help="Out of core; the best of several families.")
         ] = RemoteAlgorithm.INCREMENTAL,
         name: flags.Name = None,
-        task: Annotated[RemoteTask, typer.Option("--task", help="What is predicted.")] = RemoteTask.AUTO,
+        task: flags.Task = flags.TaskChoice.AUTO,
         types: flags.Types = None,
         holdout: flags.Holdout = None,
         epochs: flags.Epochs = None,
