@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
+import azure_wire
 import pytest
+from azure_wire import Cloud
 from fault_book import FAULT
-from harness import COMMANDS, QUICK, Lab
+from harness import COMMANDS, Lab
 
+ROOT = Path(__file__).resolve().parents[2]
 FULL = os.environ.get("SS_TEST_FULL") == "1"
 # A sample: what is tried on each `scripts/test`. One of each kind and command is enough to see a defect of today.
 SAMPLE = ("etl", "score", "clean")
@@ -24,15 +29,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     asked = metafunc.definition.get_closest_marker("turns")
     wanted = asked.kwargs if asked else {}
     turns = given or (wanted.get("full", 10) if FULL else wanted.get("sample", 1))
-    chosen = list(COMMANDS) if FULL else wanted.get("commands", SAMPLE)
-    cases = [(COMMANDS[name], turn) for name in chosen for turn in range(_turns(name, turns))]
-    metafunc.parametrize(
-        ("command", "turn"), cases, ids=[f"{one.name.replace(' ', '_')}-{turn}" for one, turn in cases]
-    )
-
-
-def _turns(name: str, turns: int) -> int:
-    return turns if COMMANDS[name] in QUICK else max(1, turns // 2)
+    slow = given or (wanted.get("slow", max(1, turns // 4)) if FULL else turns)
+    victims = [one for one in COMMANDS.values() if not one.no_victim]
+    every = victims if FULL else [COMMANDS[name] for name in wanted.get("commands", SAMPLE)]
+    cases = [(one, turn) for one in every for turn in range(slow if one.slow else turns)]
+    metafunc.parametrize(("command", "turn"), cases, ids=[f"{one.key}-{turn}" for one, turn in cases])
 
 
 @pytest.fixture(scope="session")
@@ -41,16 +42,25 @@ def seed(pytestconfig: pytest.Config) -> int:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory, session_env: dict[str, str]) -> Lab:
+def lab(
+    tmp_path_factory: pytest.TempPathFactory, session_env: dict[str, str], needs: Callable[..., str]
+) -> Iterator[Lab]:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     shared = tmp_path_factory.getbasetemp()
-    shared = shared.parent if os.environ.get("PYTEST_XDIST_WORKER") else shared
-    return Lab(shared / "fault-lab", session_env)
+    shared = shared.parent if worker else shared
+    with ExitStack() as stack:
+
+        @cache
+        def cloud() -> Cloud:
+            return stack.enter_context(azure_wire.running(ROOT, tmp_path_factory.mktemp("azure"), needs))
+
+        yield Lab(shared / "fault-lab", session_env, cloud, worker)
 
 
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """`tally("kills")`: note what was tried, for the page."""
-    return lambda kind, count=1: request.node.user_properties.append((FAULT, (kind, count)))
+    """`tally("kills", of="score")`: note what was tried, for the page."""
+    return lambda kind, count=1, of="": request.node.user_properties.append((FAULT, (kind, of, count)))
 
 
 @pytest.fixture

@@ -16,13 +16,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
+from azure_wire import Cloud
 from filelock import FileLock
 from made_terms import Term, write_term
 from trained import put, students
@@ -39,16 +41,25 @@ SMALL = ("--set", "etl.demo_students=300", "--set", "risk.week=1")
 LEARN = ("--data", "learn.csv", "--target", "Outcome", "--id", "student_id")
 COURSES = ("etl --demo", "train risk", "score risk")
 TIDY = ("etl --demo", "train incremental", "score")
+JOB = "JOB"  # stands for the one job that the cloud knows
+CLOUDY = ("train remote", "train fetch")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command that changes something, and the commands that make what it needs. `slow` ones are tried less often."""
+    """A command that changes something, and the commands that make what it needs. `slow` ones are tried less often by
+    what is no kill; one that is `no_victim` only makes what others need."""
 
     name: str
     words: tuple[str, ...]
     after: tuple[str, ...] = ()
     slow: bool = False
+    no_victim: bool = False
+
+    @property
+    def key(self) -> str:
+        """A name for files."""
+        return self.name.replace(" ", "_")
 
 
 COMMANDS = {
@@ -70,10 +81,11 @@ COMMANDS = {
         Command("clean", ("clean", "--what", "inputs,outputs,logs", "-y"), TIDY),
         Command("clean --undo", ("clean", "--undo"), (*TIDY, "clean")),
         Command("batch process", ("batch", "process", "term", "-o", "batches", "--date", "2026-09-01")),
+        Command("train remote", ("train", "remote", *LEARN, "--epochs", "2", "--follow"), no_victim=True),
+        Command("train fetch", ("train", "fetch", JOB), ("train remote",), slow=True),
         Command("run", ("run", "--demo", *SMALL), slow=True),
     )
 }
-QUICK = tuple(one for one in COMMANDS.values() if not one.slow)
 
 
 @dataclass(frozen=True)
@@ -102,10 +114,12 @@ class State:
 
 @dataclass
 class Lab:
-    """Workspaces in all their stages, below one folder which the workers of a session share."""
+    """Workspaces in all their stages, below one folder which the workers of a session share; each has its own cloud."""
 
     folder: Path
     environ: Mapping[str, str]
+    cloud: Callable[[], Cloud]
+    worker: str = ""
     _undisturbed: dict[str, tuple[State, float]] = field(default_factory=dict)
 
     @cached_property
@@ -118,9 +132,9 @@ class Lab:
         """A command to its end, whatever that is."""
         began = time.monotonic()
         done = subprocess.run(
-            [*prefix, *self.python, *words],
+            [*prefix, *self.python, *self._said(words)],
             cwd=folder,
-            env={**self.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env=self._environ(words),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PATIENCE,
@@ -133,17 +147,29 @@ class Lab:
     def start(self, words: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
         """A command that somebody will disturb."""
         return subprocess.Popen(
-            [*self.python, *words],
+            [*self.python, *self._said(words)],
             cwd=folder,
-            env={**self.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env=self._environ(words),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
 
+    def _environ(self, words: Sequence[str]) -> dict[str, str]:
+        there = self.cloud().env() if " ".join(words[:2]) in CLOUDY else {}
+        return {**self.environ, **there, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def _said(self, words: Sequence[str]) -> list[str]:
+        return [next(iter(self.cloud().state.jobs)) if word == JOB else word for word in words]
+
+    def _place(self, *names: str) -> Path:
+        """A place for what belongs to these commands; a job is known to the cloud of one worker only."""
+        own = self.worker if set(names) & set(CLOUDY) else ""
+        return self.folder / (own + hashlib.sha256(repr(names).encode()).hexdigest()[:12])
+
     def template(self, names: tuple[str, ...]) -> Path:
         """The workspace after these commands, made from the one before the last of them."""
-        place = self.folder / hashlib.sha256(repr(names).encode()).hexdigest()[:12]
+        place = self._place(*names)
         with FileLock(f"{place}.lock"):
             if not Path(f"{place}.ready").exists():
                 shutil.rmtree(place, ignore_errors=True)
@@ -166,7 +192,7 @@ class Lab:
         if command.name not in self._undisturbed:
             after = self.template((*command.after, command.name))
             state = state_of(after)
-            timed = self.folder / f"timed-{hashlib.sha256(command.name.encode()).hexdigest()[:12]}"
+            timed = self._place(command.name, "seconds")
             with FileLock(f"{timed}.lock"):
                 if not timed.exists():
                     copy = self.before(command, timed.with_suffix(".copy"))
@@ -176,27 +202,27 @@ class Lab:
         return self._undisturbed[command.name]
 
     def calls_of(self, command: Command, strace: str) -> dict[str, int]:
-        """How many of each writing call the command makes."""
-        book = self.folder / f"calls-{hashlib.sha256(command.name.encode()).hexdigest()[:12]}"
+        """How many of each writing call the thread makes that makes the most: strace counts by thread."""
+        book = self._place(command.name, "calls")
         with FileLock(f"{book}.lock"):
             if not book.exists():
-                copy = self.before(command, book.with_suffix(".copy"))
-                counted = [
-                    strace,
-                    "-f",
-                    "-qq",
-                    "-c",
-                    "-U",
-                    "name,calls",
-                    "-e",
-                    f"trace={','.join(WRITES)}",
-                    "-o",
-                    str(book),
-                ]
-                self.call(command.words, copy, prefix=counted, expect=0)
+                copy, traced = self.before(command, book.with_suffix(".copy")), book.with_suffix(".traced")
+                trace = [strace, "-f", "-qq", "-e", f"trace={','.join(WRITES)}", "-o", str(traced)]
+                self.call(command.words, copy, prefix=trace, expect=0)
+                book.write_text(json.dumps(_most_in_a_thread(traced.read_text("utf-8", "replace"))))
                 shutil.rmtree(copy)
-        rows = (line.split() for line in book.read_text().splitlines())
-        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[0] in WRITES}
+                traced.unlink()
+        counted: dict[str, int] = json.loads(book.read_text())
+        return counted
+
+    def moments(self, command: Command, strace: str, seed: int) -> list[tuple[str, int]]:
+        """Every writing call of the command, in an order that takes a turn at each kind: the few renames and syncs come
+        whole before the many writes do."""
+        calls = self.calls_of(command, strace)
+        kinds = [[(call, number) for number in range(1, calls[call] + 1)] for call in sorted(calls)]
+        for kind in kinds:
+            drawn(seed, command.name, kind[0]).shuffle(kind)
+        return [moment for moment in chain.from_iterable(zip_longest(*kinds)) if moment]
 
     def check_again(self, command: Command, folder: Path) -> None:
         """After a fault nothing is damaged; the same command again ends where an undisturbed one does."""
@@ -210,6 +236,18 @@ class Lab:
         changed = differences(wanted, state_of(folder))
         assert not changed, changed
         assert not damage(folder), damage(folder)
+
+
+_CALL = re.compile(r"^(\d+) +(\w+)\(", re.MULTILINE)
+
+
+def _most_in_a_thread(traced: str) -> dict[str, int]:
+    counted = Counter(_CALL.findall(traced))
+    most: dict[str, int] = {}
+    for (_, call), count in counted.items():
+        if call in WRITES:
+            most[call] = max(most.get(call, 0), count)
+    return most
 
 
 def differences(wanted: State, found: State) -> list[str]:

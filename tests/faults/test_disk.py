@@ -41,7 +41,7 @@ def test_a_write_or_a_sync_that_fails(
     when = f"{draw.randint(1, calls[call])}{on}"
     lab.before(command, folder)
     ended = lab.call([*command.words, "-q"], folder, prefix=injected(strace, call, f"error={error}", when))
-    tally(f"{error} on {call}")
+    tally("a call that fails", of=command.name)
     check_told(ended)
     lab.check_again(command, folder)
 
@@ -81,7 +81,7 @@ def test_a_disk_that_is_too_small(
     with small_disk(tmp_path / "disk", used + free + 400_000) as enlarge:
         folder = lab.before(command, tmp_path / "disk" / "workspace")
         ended = lab.call([*command.words, "-q"], folder)
-        tally("a disk that is too small")
+        tally("too small a disk", of=command.name)
         check_told(ended)
         if ended.code:
             assert re.search("no space left|are needed and", ended.err), ended
@@ -107,7 +107,7 @@ def test_a_workspace_that_takes_no_writes(lab: Lab, command: Command, turn: int,
     if probe.returncode:
         pytest.skip("nobody else may read this program here")
     ended = lab.call([*command.words, "-q"], folder, prefix=others)
-    tally("a workspace that takes no writes")
+    tally("no write allowed", of=command.name)
     assert ended.is_told(), ended
     # What can't be moved is no candidate of a clean: it says so, and has nothing to do.
     assert ended.code == STORAGE or (command.name == "clean" and "can't be written to" in ended.out), ended

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from harness import Lab
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as fixed
 from hypothesis import strategies as st
-from trained import HEADER, csv_text, students
+from made_terms import Term, write_term
+from trained import csv_text, students
 
 import studentsuccess as ss
 from studentsuccess.config.layers import Overrides, load
@@ -25,7 +27,7 @@ GOOD = {ExitCode.FAILED, ExitCode.USAGE, ExitCode.CONTRACT, ExitCode.STORAGE}
 # No shrinking to death: the case that failed is printed, and small already.
 LOTS = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True, "database": None}
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
-HEAD = ",".join(HEADER)
+DAY = date(2026, 9, 1)
 
 insertions = st.sampled_from(
     [
@@ -44,7 +46,12 @@ def garbage(draw: st.DrawFn) -> bytes:
     """A valid file, bent: its encoding, delimiter, line ends, and some of its bytes."""
     rows = students(draw(st.integers(0, 12)), seed=draw(st.integers(0, 9)))
     text = csv_text(rows, delimiter=draw(delimiters)).replace("\n", draw(ends))
-    raw = text.encode(draw(encodings), "replace")
+    return draw(bent(text.encode(draw(encodings), "replace")))
+
+
+@st.composite
+def bent(draw: st.DrawFn, raw: bytes) -> bytes:
+    """Some bytes more, fewer, others or again, up to five times."""
     for _ in range(draw(st.integers(0, 5))):
         at = draw(st.integers(0, len(raw)))
         kind = draw(st.sampled_from(["insert", "cut", "drop", "repeat", "flip"]))
@@ -74,6 +81,11 @@ def loading(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scoring(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shutil.copytree(lab.template(("train incremental",)), tmp_path_factory.mktemp("scoring") / "workspace")
+
+
+@pytest.fixture(scope="module")
+def term(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_term(tmp_path_factory.mktemp("terms") / "term", Term(24))
 
 
 def check_refusal(problem: SsError, raw: bytes) -> None:
@@ -136,6 +148,38 @@ def test_score_of_garbage(scoring: Path, seed: int, tally: Tally) -> None:
     tally("garbage for score", len(tried))
 
 
+def test_a_term_of_garbage(term: Path, tmp_path: Path, seed: int, tally: Tally) -> None:
+    """One of its files is bent: it is read with its books right or refused; what is read is batched or can't be."""
+    whole = {path.name: path.read_bytes() for path in term.iterdir()}
+    tried: list[int] = []
+
+    @fixed(seed)
+    @settings(max_examples=5000 if FULL else 40, phases=PHASES, **LOTS)
+    @given(data=st.data(), lenient=st.booleans(), whole_way=st.sampled_from([False] * 7 + [True]))
+    def case(data: st.DataObject, lenient: bool, whole_way: bool) -> None:
+        how = {"batch.lenient": lenient}
+        name = data.draw(st.sampled_from(sorted(whole)))
+        text = whole[name].decode("utf-8")
+        raw = data.draw(bent(text.replace("\n", data.draw(ends)).encode(data.draw(encodings), "replace")))
+        (term / name).write_bytes(raw)
+        tried.append(1)
+        try:
+            found = ss.validate_batch_processing_inputs(term, tmp_path / "ws", settings=how)
+            assert found.ready or found.errors, (name, raw)
+            for file in found.files:
+                if file.counts is not None:
+                    file.counts.check(file.path)
+            if found.ready and whole_way:
+                ss.process_student_batching(term, tmp_path / "out", tmp_path / "ws", day=DAY, settings=how)
+        except SsError as problem:
+            check_refusal(problem, raw)
+        finally:
+            (term / name).write_bytes(whole[name])
+
+    case()
+    tally("garbage for batch process", len(tried))
+
+
 def test_a_config_of_garbage(tmp_path: Path, seed: int, tally: Tally) -> None:
     template = (Path(__file__).resolve().parents[2] / "config_template.toml").read_bytes()
     lines = [line.removeprefix(b"# ") for line in template.splitlines() if b" = " in line or line.startswith(b"[")]
@@ -143,7 +187,7 @@ def test_a_config_of_garbage(tmp_path: Path, seed: int, tally: Tally) -> None:
     tried: list[int] = []
 
     @fixed(seed)
-    @settings(max_examples=2000 if FULL else 60, phases=PHASES, **LOTS)
+    @settings(max_examples=10_000 if FULL else 60, phases=PHASES, **LOTS)
     @given(data=st.data())
     def case(data: st.DataObject) -> None:
         some = data.draw(st.lists(st.sampled_from(lines), max_size=8))
