@@ -41,7 +41,7 @@ from studentsuccess.warehouse.runs import (
 )
 from studentsuccess.warehouse.sql import statement
 from studentsuccess.warehouse.staging import dead_runs, hollow_folders, keep_promise, promise, staging_folder
-from studentsuccess.warehouse.tables import table_rows
+from studentsuccess.warehouse.tables import rows_to_note, table_rows
 from studentsuccess.warehouse.views import refresh_views
 
 __all__ = [
@@ -188,14 +188,15 @@ def _transact(
     """Data and books in one open transaction; the ledger's line that it promises."""
     connection.execute("BEGIN TRANSACTION")
     transaction = _transaction(connection)
+    earlier, before = stored_runs(connection), table_rows(connection)
     work(connection)
     if _transaction(connection) != transaction:
         raise SsError(f"a step of `{run.command}` ended the transaction by itself", "report it: `ss doctor -f json`")
     reached("worked")
-    rows = table_rows(connection)
+    rows = rows_to_note(earlier, before, table_rows(connection))
     finished = clock()
     record = _record(run, DONE, 0, finished, outputs, rows)
-    head = next_head(workspace, stored_runs(connection))
+    head = next_head(workspace, earlier)
     line = build_line(record, head)
     connection.execute(statement("insert_run"), _run_row(run, record, head.seq + 1, outputs, finished, line))
     for target in run.targets:

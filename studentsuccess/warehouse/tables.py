@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+
 import pyarrow as pa
 from duckdb import DuckDBPyConnection
 
 from studentsuccess.warehouse.migrate import has_table
+from studentsuccess.warehouse.runs import StoredRun
 from studentsuccess.warehouse.sql import identifier, statement
 
 
@@ -16,6 +20,18 @@ def table_rows(connection: DuckDBPyConnection) -> dict[str, int]:
         count = connection.execute(f"SELECT count(*) FROM {identifier(schema)}.{identifier(table)}").fetchone()  # noqa: S608
         rows[f"{schema}.{table}"] = int(count[0]) if count else 0
     return rows
+
+
+def rows_to_note(earlier: Sequence[StoredRun], before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """What a run leaves: its own tables as they are now, and of those that it left alone what was noted for them.
+
+    So rows that somebody else took away or brought stay in `ss verify` until the table is made again.
+    """
+    noted: dict[str, int] = json.loads(earlier[-1].ledger_line)["warehouse_rows"] if earlier else {}
+    alone = {table for table in before.keys() | noted.keys() if before.get(table) == after.get(table)}
+    return {table: noted[table] for table in noted.keys() & alone} | {
+        table: rows for table, rows in after.items() if table not in alone or (rows == 0 and table not in noted)
+    }
 
 
 def has_rows(connection: DuckDBPyConnection, schema: str, table: str) -> bool:

@@ -176,6 +176,21 @@ def test_rows_changed_behind_our_back_are_counted(
     assert [finding.what for finding in found(loaded, job)] == [says]
 
 
+def test_a_later_commit_does_not_forget_what_was_changed_behind_our_back(loaded: Workspace, job: ModuleType) -> None:
+    with connect(loaded, job.LIMITS) as connection:
+        connection.execute("DELETE FROM core.course_run WHERE course_run_id = 'run-0'")
+        connection.execute('DROP TABLE raw."odd ""name"')
+        connection.execute("CREATE TABLE mart.extra AS SELECT 1 AS a")
+    before = found(loaded, job)
+    assert len(before) == 3
+    elsewhere = "INSERT INTO core.activity VALUES (1, 1, 'quiz', 1)"
+    another = job.make_run("key-5", targets=("core.activity",))
+    job.load(loaded, another, lambda connection: connection.execute(elsewhere), ("more.csv",))
+    assert found(loaded, job) == before
+    job.load(loaded, job.make_run("key-6"))  # makes two of the three again
+    assert [finding.subject for finding in found(loaded, job)] == ["mart.extra"]
+
+
 def test_a_result_that_differs_says_exactly_how(loaded: Workspace, job: ModuleType) -> None:
     flip(loaded.outputs / "courses.csv", 3)
     (loaded.outputs / "reasons.csv").write_text("short")
