@@ -13,7 +13,7 @@ pytestmark = pytest.mark.posix
 Tally = Callable[..., None]
 
 
-@pytest.mark.turns(full=25, sample=1, slow=25)
+@pytest.mark.turns(full=20, sample=1, slow=16)
 def test_a_kill_at_a_random_moment(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally
 ) -> None:
@@ -27,7 +27,7 @@ def test_a_kill_at_a_random_moment(
     lab.check_again(command, folder)
 
 
-@pytest.mark.turns(full=30, sample=1, slow=30)
+@pytest.mark.turns(full=40, sample=1, slow=30)
 def test_a_kill_in_the_middle_of_a_system_call(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:
@@ -42,7 +42,7 @@ def test_a_kill_in_the_middle_of_a_system_call(
     lab.check_again(command, folder)
 
 
-@pytest.mark.turns(full=4, sample=1, commands=("etl", "score"))
+@pytest.mark.turns(full=2, sample=1, commands=("etl", "score"))
 @pytest.mark.parametrize(
     ("blow", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
