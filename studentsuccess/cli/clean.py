@@ -84,7 +84,7 @@ def _undo(frame: Frame, context: Context) -> None:
     from studentsuccess.tasks import clean as task
 
     with frame.working("looking into the trash"):
-        made = task.plan_undo(context)
+        made = task.plan_undo(context, frame.settled)
     _show_undo(frame, made, None if frame.dry_run else task.run_undo(made))
 
 
@@ -146,20 +146,29 @@ def _row(item: Item, becomes: str) -> tuple[object, ...]:
 
 def _show_undo(frame: Frame, made: UndoPlan, done: Cleaned | None) -> None:
     trash = made.trash
+    back = trash.files if trash else ()
     document = {
         "run_id": done.run_id if done else None,
-        "of": trash.run_id,
-        "files": len(trash.files),
-        "bytes": trash.size,
-        "back": [{"path": fact.path, "bytes": fact.size} for fact in trash.files],
+        "of": trash.run_id if trash else None,
+        "files": len(back),
+        "bytes": trash.size if trash else 0,
+        "back": [{"path": fact.path, "bytes": fact.size} for fact in back],
         "left": made.older,
     }
     becomes = "back in its place" if done else "would come back"
-    rows = [(fact.path, fact.size, becomes) for fact in trash.files]
+    rows = [(fact.path, fact.size, becomes) for fact in back]
     frame.output.result(document, Table(("file", "bytes", "becomes"), rows))
-    more = f"; {made.older:,} earlier in the trash" if made.older else ""
-    said = f"run {done.run_id}: {_files(done.files)} back in their places" if done else "a run would bring them back"
-    frame.output.note(said + more)
+    frame.output.note(_undone(made, done) + (f"; {made.older:,} earlier in the trash" if made.older else ""))
+
+
+def _undone(made: UndoPlan, done: Cleaned | None) -> str:
+    if made.ended:
+        return "the undo that was cut short is at its end now: all is back in its place"
+    if made.trash is None:
+        return "the trash is empty: nothing to bring back"
+    if done is None:
+        return "a run would bring them back"
+    return f"run {done.run_id}: {_files(done.files)} back in their places"
 
 
 def _show_empty(frame: Frame, made: EmptyPlan, done: Cleaned | None) -> None:

@@ -75,6 +75,7 @@ class Frame:
     progress: bool = True
     command: str = "ss"
     changes: bool = False
+    settled: tuple[str, ...] = ()  # commands that were cut short after their COMMIT and ended by this one
     _reporter: TerminalReporter | None = field(default=None, repr=False)
 
     def configuration(self, flags: Mapping[str, object] | None = None) -> Configuration:
@@ -94,7 +95,7 @@ class Frame:
         if self.changes and not self.dry_run and any(loaded.workspace.staging.glob("*T*-*")):
             from studentsuccess.tasks.context import Context, settle
 
-            settle(Context(loaded, self.wait))
+            self.settled = settle(Context(loaded, self.wait))
         return loaded
 
     @property

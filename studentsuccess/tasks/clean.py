@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -70,11 +70,13 @@ class CleanPlan:
 
 @dataclass(frozen=True)
 class UndoPlan:
-    """What comes back: the last clean that was not brought back yet."""
+    """What comes back: the last clean that was not brought back yet; nothing, with `ended`, the undo that was asked for
+    and cut short."""
 
     context: Context
-    trash: Trash
+    trash: Trash | None
     older: int
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,13 +232,14 @@ def _sweep(context: Context, command: str, cleaned: Iterable[str] = ()) -> None:
         tidy(workspace)
 
 
-def plan_undo(context: Context) -> UndoPlan:
-    """The last clean, if all of it can come back and nothing stands in its place."""
+def plan_undo(context: Context, settled: Sequence[str] = ()) -> UndoPlan:
+    """The last clean, if all of it can come back and nothing stands in its place.
+
+    An undo that was just brought to its end is the one that was asked for: the clean before it is left alone.
+    """
     trashes = standing_trash(context.workspace)
-    if not trashes:
-        raise UsageError(
-            "the trash is empty: there is nothing to bring back", "`ss clean --dry-run` shows what is where"
-        )
+    if not trashes or UNDO in settled:
+        return UndoPlan(context, None, len(trashes), ended=UNDO in settled)
     newest, root = trashes[-1], context.workspace.root
     _refuse_links(root, newest)
     _refuse_broken(root, newest, may_wait=True)
@@ -268,6 +271,10 @@ def _is(path: Path, fact: FileFact) -> bool:
 def run_undo(made: UndoPlan) -> Cleaned:
     """Bring it back, whole or not at all."""
     context, trash, root = made.context, made.trash, made.context.workspace.root
+    if trash is None:
+        if made.ended:
+            _sweep(context, UNDO)
+        return Cleaned(None, 0, 0)
     run_id, started = new_run_id(), datetime.now(UTC)
     staged = [_move(root, fact, trash_path(trash.run_id, fact.path), fact.path) for fact in trash.files]
 

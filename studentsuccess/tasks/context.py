@@ -63,11 +63,14 @@ class Context:
             return str(path)
 
 
-def settle(context: Context) -> None:
+def settle(context: Context) -> tuple[str, ...]:
     """Before a plan that will be run: what was killed after its COMMIT gets its files and its line, so that whatever
-    the plan finds done is whole. What stands in the way of that is for the command itself to meet and to tell."""
+    the plan finds done is whole. What stands in the way of that is for the command itself to meet and to tell.
+
+    The commands that came to their end now."""
     with suppress(SsError):
-        finish(context.workspace, context.limits, "recovery", context.wait)
+        return finish(context.workspace, context.limits, "recovery", context.wait)
+    return ()
 
 
 def free_space(path: Path) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from studentsuccess.core.digest import text_digest
 from studentsuccess.core.reporter import Reporter, phase
 from studentsuccess.errors import SsError
-from studentsuccess.tasks import clean
+from studentsuccess.tasks import clean, risk_explain, risk_score
 from studentsuccess.tasks.clean_choice import Item, Kind
 from studentsuccess.tasks.context import Context
 from studentsuccess.warehouse.commit import mend, new_run_id
@@ -27,16 +27,29 @@ MARTS = "marts build"
 _TABLES = {f"mart.{name}" for name in BUILT}
 _SCHEMAS = ("raw.", "core.", "feature.", "ml.", "mart.", "ops.")
 _RESULTS = ("outputs/", "reports/")
-# Steps that need nothing but the warehouse and the model in production, in their order: each task and what its plan is
-# asked for.
-_WORK: Mapping[str, tuple[str, tuple[None, ...]]] = {
-    "score": ("risk_score", (None,)),
-    "explain": ("risk_explain", (None,)),
-    MARTS: ("marts", ()),
-    "alerts": ("alerts", ()),
-    "experiment simulate": ("experiment", ()),
-    "roi": ("roi", ()),
-    "report": ("report", ()),
+
+
+@dataclass(frozen=True)
+class _Step:
+    """The task of a step, what its plan is asked for, and the files that are its own where a command has other uses."""
+
+    task: str
+    asked: tuple[None, ...] = ()
+    files: tuple[str, ...] | None = None
+
+    def made(self, subject: str) -> bool:
+        return subject.startswith(_RESULTS) and (self.files is None or subject.removeprefix("outputs/") in self.files)
+
+
+# Steps that need nothing but the warehouse and the model in production, in their order.
+_WORK: Mapping[str, _Step] = {
+    "score": _Step("risk_score", (None,), risk_score.FILES),
+    "explain": _Step("risk_explain", (None,), risk_explain.FILES),
+    MARTS: _Step("marts"),
+    "alerts": _Step("alerts"),
+    "experiment simulate": _Step("experiment"),
+    "roi": _Step("roi"),
+    "report": _Step("report"),
 }
 
 
@@ -78,7 +91,7 @@ def plan(context: Context) -> RepairPlan:
     for one in (one for one in findings if one.level == "damage"):
         wrote = placed[one.subject][1] if one.subject in placed else ""
         command = MARTS if one.subject in _TABLES else wrote.partition("(`")[2].rstrip("`)")
-        makes = command in steps and (one.subject in _TABLES or one.subject.startswith(_RESULTS))
+        makes = command in steps and (one.subject in _TABLES or _WORK[command].made(one.subject))
         (steps[command] if makes else hopeless).append(one)
     blocked = any(_is_of_the_warehouse(one, context) for one in hopeless)
     return RepairPlan(
@@ -124,9 +137,8 @@ def _set_aside(made: RepairPlan, reporter: Reporter) -> None:
 
 
 def _again(step: str, context: Context, reporter: Reporter) -> None:
-    name, given = _WORK[step]
-    task: Any = import_module(f"studentsuccess.tasks.{name}")
-    made = task.plan(*given, context)
+    task: Any = import_module(f"studentsuccess.tasks.{_WORK[step].task}")
+    made = task.plan(*_WORK[step].asked, context)
     if step == MARTS:
         # By its own key it would be found done: its run is there, and its files may be.
         made = replace(made, done=None, key=text_digest(f"{made.key} again {new_run_id()}"))

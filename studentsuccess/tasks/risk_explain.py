@@ -32,6 +32,7 @@ from studentsuccess.warehouse.staging import staging_folder
 
 COMMAND = "explain"
 TARGET = "explanation:risk"
+FILES = ("shap_top_features.json", "shap_summary.png")  # in `outputs/`
 CAN, CANNOT = "can be acted on", "cannot be changed"
 
 
@@ -90,10 +91,10 @@ def _key(made: RiskExplainPlan) -> str:
 
 
 def run(made: RiskExplainPlan, reporter: Reporter) -> RiskExplained:
-    """`outputs/shap_top_features.json` and `outputs/shap_summary.png`: means of effects, exact for every row."""
+    """A document and a picture: means of effects, exact for every row."""
     context = made.scoring.context
     folder = context.workspace.outputs
-    targets = (folder / "shap_top_features.json", folder / "shap_summary.png")
+    targets = tuple(folder / name for name in FILES)
     shown = tuple(context.shown(target) for target in targets)
     if made.done:
         return RiskExplained(made.done, json.loads(targets[0].read_bytes()), shown, already_done=True)

@@ -44,6 +44,7 @@ from studentsuccess.warehouse.staging import staging_folder
 
 COMMAND = "score"
 TARGET = "predictions"
+FILES = ("predictions_latest.csv", "metrics_latest.json")  # in `outputs/`, where users of the old system look for them
 MOST_REASONS = 6
 
 
@@ -252,11 +253,10 @@ def _reasons(made: RiskScorePlan, number: int, table: pa.Table, run_id: str) -> 
 
 
 def _files(made: RiskScorePlan, scored: Scored, run_id: str) -> list[StagedFile]:
-    """`predictions_latest.csv` and `metrics_latest.json`, where users of the old system look for them."""
+    """The rows and the figures of the model."""
     folder = made.context.workspace.outputs
-    rows, figures = folder / "predictions_latest.csv", folder / "metrics_latest.json"
     folder.mkdir(parents=True, exist_ok=True)
-    files = [StagedFile(temp_path(target, run_id), target) for target in (rows, figures)]
+    files = [StagedFile(temp_path(folder / name, run_id), folder / name) for name in FILES]
     _write_rows(files[0].temp, scored)
     document = {
         "model": made.entry.label,

@@ -98,20 +98,22 @@ def commit(
     return Committed(run.run_id, already_done=False)
 
 
-def finish(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> None:
-    """Bring a run to its end that was killed after its COMMIT: for commands whose plan looks at files themselves."""
+def finish(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> tuple[str, ...]:
+    """Bring runs to their end that were killed after their COMMIT: for commands whose plan looks at files themselves.
+    Which commands they were."""
     if workspace.warehouse.is_file() and (dead_runs(workspace) or hollow_folders(workspace)):
-        mend(workspace, limits, command, wait)
+        return mend(workspace, limits, command, wait)
+    return ()
 
 
-def mend(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> None:
+def mend(workspace: Workspace, limits: EngineLimits, command: str, wait: float = 0.0) -> tuple[str, ...]:
     """As the beginning of every commit: what was cut short is finished, and views that are missing are made."""
     with (
         hold(workspace.lock, command, wait),
         storage_errors(workspace.staging),
         connect(workspace, limits, wait=wait) as connection,
     ):
-        _brought_up_to_date(workspace, connection)
+        return _brought_up_to_date(workspace, connection)
 
 
 def _create_missing(workspace: Workspace, limits: EngineLimits, run_id: str) -> None:
@@ -142,13 +144,14 @@ def _earlier(workspace: Workspace, connection: DuckDBPyConnection, run: Run) -> 
     return find_complete(workspace, connection, run.key, run.targets)
 
 
-def _brought_up_to_date(workspace: Workspace, connection: DuckDBPyConnection) -> None:
+def _brought_up_to_date(workspace: Workspace, connection: DuckDBPyConnection) -> tuple[str, ...]:
     pending(connection)
-    recover(workspace, connection)
+    completed = recover(workspace, connection)
     reached("recovered")
     migrate(connection)
     refresh_views(workspace, connection)
     reached("migrated")
+    return completed
 
 
 def _seal(workspace: Workspace, staged: Sequence[StagedFile]) -> tuple[Output, ...]:

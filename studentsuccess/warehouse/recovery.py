@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ def reached(name: str) -> None:
 
 
 def recover(workspace: Workspace, connection: DuckDBPyConnection) -> tuple[str, ...]:
-    """Complete what was committed and not finished, remove what died before; the runs that were completed.
+    """Complete what was committed and not finished, remove what died before; the commands that were completed.
 
     Only runs beyond the ledger's end are completed: a line that is missing in the middle was taken away by someone,
     which is for `ss verify` to say and not for us to hide.
@@ -47,7 +48,7 @@ def recover(workspace: Workspace, connection: DuckDBPyConnection) -> tuple[str, 
             roll_forward(workspace, run.outputs, run.ledger_line)
         _mend_head(workspace.ledger)
         sweep(workspace)
-    return tuple(run.run_id for run in unfinished)
+    return tuple(str(json.loads(run.ledger_line)["command"]) for run in unfinished)
 
 
 def roll_forward(workspace: Workspace, outputs: Sequence[Output], ledger_line: str) -> None:

@@ -18,7 +18,7 @@ from studentsuccess.warehouse.database import EngineLimits, connect, meaning
 from studentsuccess.warehouse.ledger import DONE, Chain, Entry, read_chain, read_record
 from studentsuccess.warehouse.migrate import pending
 from studentsuccess.warehouse.runs import StoredRun, stored_runs
-from studentsuccess.warehouse.sql import identifier
+from studentsuccess.warehouse.sql import identifier, statement
 from studentsuccess.warehouse.staging import dead_runs, is_staged, temp_files
 from studentsuccess.warehouse.tables import table_rows
 from studentsuccess.warehouse.trash import CLEAN, World, manifest_path, read_manifest, told
@@ -109,16 +109,20 @@ def _pairs(workspace: Workspace, chain: Chain, done: list[Entry], runs: tuple[St
 def _tables(
     workspace: Workspace, connection: DuckDBPyConnection, done: list[Entry], runs: tuple[StoredRun, ...]
 ) -> Iterator[Finding]:
-    """Rows as many as the last commit left, and every one of them readable."""
+    """Rows as many as the last commit left, and every one of them readable; the book's own too."""
     name = workspace.warehouse.name
     expected = _expected_rows(done, runs)
     there = table_rows(connection)
-    wrong = 0
-    for table in sorted(expected.keys() | there.keys()):
-        finding = _table(workspace, connection, table, expected.get(table), there.get(table))
-        if finding is not None:
-            wrong += 1
-            yield finding
+    books = (table for (table,) in connection.execute(statement("book_tables")).fetchall())
+    found = [
+        *(
+            _table(workspace, connection, table, expected.get(table), there.get(table))
+            for table in sorted(expected | there)
+        ),
+        *(_unreadable(workspace, connection, table) for table in books),
+    ]
+    wrong = [finding for finding in found if finding is not None]
+    yield from wrong
     if not wrong:
         yield Finding("ok", name, f"{len(there)} tables, {sum(there.values()):,} rows, as the ledger says")
 

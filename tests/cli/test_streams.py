@@ -102,12 +102,24 @@ def test_quiet_leaves_stderr_empty_where_all_is_well(cli: Any, words: Words, som
     assert [line for line in quiet.stderr.splitlines() if not line.startswith(("ss: warning: ", "hint: "))] == []
 
 
-@pytest.mark.parametrize("steering", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}, {"GITHUB_ACTIONS": "true"}])
+STEERED = ({}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}, {"GITHUB_ACTIONS": "true"})
+
+
 @pytest.mark.usefixtures("demo")
-def test_nothing_escapes_into_a_pipe(run_ss: Any, place: Words, something: Something, steering: dict[str, str]) -> None:
-    for call in ((*place, "-h"), something(place), (*place, "--nonsense")):
-        done = run_ss(*call, env=steering)
-        assert ESCAPE not in done.stdout + done.stderr
+def test_nothing_escapes_into_a_pipe(run_ss: Any, place: Words, something: Something) -> None:
+    forced = STEERED[1]
+    calls = [((*place, "-h"), env) for env in STEERED] + [(something(place), forced), ((*place, "--nonsense"), forced)]
+    for words, env in calls:
+        done = run_ss(*words, env=env)
+        assert ESCAPE not in done.stdout + done.stderr, (words, env)
+
+
+@pytest.mark.parametrize("steering", STEERED, ids=lambda env: next(iter(env), "none"))
+@pytest.mark.usefixtures("demo")
+def test_what_a_shell_says_about_colour_does_not_reach_a_pipe(run_ss: Any, steering: dict[str, str]) -> None:
+    for words in (("etl", "inputs/demo/studentInfo.csv"), ("config", "show"), ("elt",)):
+        done = run_ss(*words, env=steering)
+        assert ESCAPE not in done.stdout + done.stderr, words
 
 
 @posix

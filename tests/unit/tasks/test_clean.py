@@ -252,8 +252,7 @@ def test_an_emptied_trash_is_gone_and_nothing_is_missed(context: Context) -> Non
     done = clean.run_empty(clean.plan_empty(context))
     assert (done.files, context.workspace.trash.exists()) == (7, False)
     assert levels(context) == {"ok"}
-    with pytest.raises(UsageError, match="the trash is empty"):
-        clean.plan_undo(context)
+    assert undo(context) == clean.Cleaned(None, 0, 0)
 
 
 def test_a_trash_that_is_not_whole_is_brought_back_not_at_all(context: Context, workspace: Path) -> None:
@@ -412,13 +411,26 @@ def test_killed_anywhere_an_undo_is_ended_by_the_next_one(context: Context, work
     die(context, step, "undo")
     assert everywhere(workspace) == before
     assert "damage" not in levels(context)
-    settle(context)
-    if standing_trash(context.workspace):
-        undo(context)
+    clean.run_undo(clean.plan_undo(context, settle(context)))
     assert everywhere(workspace) == before
     run(context, "logs")
     undo(context)
     assert files(workspace) == before
+    assert levels(context) == {"ok"}
+
+
+@pytest.mark.parametrize("step", ["committed", "renamed-0"])
+def test_an_undo_that_is_ended_by_the_next_one_leaves_the_clean_before_it_alone(
+    context: Context, workspace: Path, step: str
+) -> None:
+    run(context, "logs")
+    after_one = files(workspace)
+    run(context, "outputs", "downloads")
+    die(context, step, "undo")
+    made = clean.plan_undo(context, settle(context))
+    assert (made.ended, made.trash, made.older) == (True, None, 1)
+    clean.run_undo(made)
+    assert files(workspace) == after_one
     assert levels(context) == {"ok"}
 
 
