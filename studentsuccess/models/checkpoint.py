@@ -57,7 +57,7 @@ class Checkpoints:
 
     def save(self, stage: str, state: State, losses: list[float]) -> None:
         """Whole or not at all. It is not synced: after a power cut the training begins anew."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         self.folder.mkdir(parents=True, exist_ok=True)
         loss = float(state.best_loss)
@@ -65,8 +65,12 @@ class Checkpoints:
         text, arrays = json.dumps(facts), {name: getattr(state, name) for name in _ARRAYS}
         path = self._path(stage)
         temp = temp_path(path, "new")
-        save_file(arrays, temp, {"state": text, "check": _check(text, arrays.values())})
-        temp.replace(path)
+        try:
+            temp.write_bytes(save(arrays, {"state": text, "check": _check(text, arrays.values())}))
+            temp.replace(path)
+        except OSError:
+            temp.unlink(missing_ok=True)
+            raise
 
     def exist(self) -> bool:
         return any(True for _ in self._files())

@@ -181,11 +181,13 @@ def _targets(made: BatchPlan) -> tuple[str]:
 
 def run(made: BatchPlan, reporter: Reporter) -> BatchResult:
     """Do what the plan says."""
-    if made.done:
-        return _standing(made, made.done)
     context = made.context
+    kept = unfinished(context.workspace, made.key)
+    if made.done:
+        _tidy(made, kept)  # who did it may have been killed before this
+        return _standing(made, made.done)
     run_id, started = new_run_id(), datetime.now(UTC)
-    journal, kept = Journal(run_id, reporter), unfinished(context.workspace, made.key)
+    journal = Journal(run_id, reporter)
     with (
         recorded(context, run_id, started, COMMAND),
         staging_folder(context.workspace, run_id),

@@ -32,6 +32,7 @@ from studentsuccess.warehouse.load import (
     register_dataset,
     standing_datasets,
 )
+from studentsuccess.warehouse.recovery import storage_errors
 from studentsuccess.warehouse.staging import staging_folder
 
 COMMAND = "etl"
@@ -228,9 +229,11 @@ def run(made: EtlPlan, request: EtlRequest, reporter: Reporter) -> EtlResult:
 
 @contextmanager
 def recorded(context: Context, run_id: str, started: datetime, command: str = COMMAND) -> Iterator[None]:
-    """A run that fails leaves its line in the ledger, with its code and nothing personal."""
+    """A run that fails leaves its line in the ledger, with its code and nothing personal; what the disk refuses is told
+    with a path."""
     try:
-        yield
+        with storage_errors(context.workspace.root):
+            yield
     except BaseException as problem:
         code = int(problem.code) if isinstance(problem, SsError) else _code(problem)
         record = Run(run_id, "", command, (), False, started, context.configuration.digest)

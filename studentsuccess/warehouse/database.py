@@ -159,7 +159,7 @@ def meaning(error: duckdb.Error, workspace: Workspace) -> SsError | None:
             f"`{workspace.warehouse}` is not a readable warehouse ({_reason(text)})",
             "see what is damaged: `ss verify`; then put back a copy of the file, or move it away and load again",
         )
-    if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InternalException):
+    if isinstance(error, _DISK) or _NO_COMMIT.search(text):
         return StorageError(
             f"reading or writing `{path}` failed ({_reason(text)}): outcome unknown, safe to run again",
             "check the disk, then run the same command again: what is done already is not done twice",
@@ -167,6 +167,9 @@ def meaning(error: duckdb.Error, workspace: Workspace) -> SsError | None:
     return None
 
 
+_DISK = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException)
+# We write alone, under a lock: what keeps a commit from being made is the disk.
+_NO_COMMIT = re.compile(r"Failed to commit", re.I)
 _LOCKED = re.compile(r"Could not set lock on file|Conflicting lock is held|being used by another process", re.I)
 _NEWER = re.compile(r"database file with version number \d+, but we can only read|created with an? newer version", re.I)
 _FULL = re.compile(r"No space left on device|not enough space on the disk|Disk quota exceeded", re.I)

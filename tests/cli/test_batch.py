@@ -313,8 +313,7 @@ def test_nothing_is_kept_where_the_checker_disagrees(
 
 KILLED = """
 import os, signal, sys
-import studentsuccess.tasks.batch as task
-real = task.{stage}
+import studentsuccess.tasks.{module} as task
 def killed(*given, **more):
     os.kill(os.getpid(), signal.SIGKILL)
 task.{stage} = killed
@@ -328,21 +327,30 @@ main()
 @pytest.mark.usefixtures("term")
 @pytest.mark.parametrize(
     ("stage", "goes_on"),
-    [("group", False), ("place", True), ("write_results", True), ("_committed", True), ("_tidy", False)],
+    [
+        ("batch.group", False),
+        ("batch.place", True),
+        ("batch.write_results", True),
+        ("batch._committed", True),
+        ("batch_files.is_promised", False),  # the first thing after the COMMIT
+        ("batch._tidy", False),
+    ],
 )
 def test_a_killed_run_goes_on_to_the_same_bytes(
     cli: Any, workspace: Path, clean_env: Mapping[str, str], stage: str, goes_on: bool
 ) -> None:
     call = ("batch", "process", "term", "-o", "batches", *DAY)
-    code = KILLED.format(stage=stage)
+    module, _, name = stage.partition(".")
+    code = KILLED.format(module=module, stage=name)
     done = subprocess.run([sys.executable, "-c", code, *call], cwd=workspace, env=clean_env, check=False)
     assert done.returncode == -9
     after = cli(*call)
     assert after.exit_code == 0, after.stderr
     assert ("going on after the clustering of run " in after.stderr) is goes_on
+    assert not [path.name for path in workspace.iterdir() if path.name.endswith(".part")]
+    assert not [path.name for path in (workspace / ".staging").iterdir() if path.name.startswith("batch-")]
     assert cli("batch", "process", "term", "-o", "whole", *DAY).exit_code == 0
     assert tables_of(workspace / "batches") == tables_of(workspace / "whole")
-    assert not [path.name for path in workspace.iterdir() if path.name.endswith(".part")]
     assert cli("verify").exit_code == 0
 
 

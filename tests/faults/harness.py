@@ -256,7 +256,8 @@ def differences(wanted: State, found: State) -> list[str]:
     for what, one, other in (("table", wanted.tables, found.tables), ("file", wanted.files, found.files)):
         told += [f"{what} {name}: lost" for name in one if name not in other]
         told += [f"{what} {name}: new" for name in other if name not in one]
-        told += [f"{what} {name}: {one[name]} became {other[name]}" for name in one if one[name] != other.get(name)]
+        both = [name for name in one if name in other and one[name] != other[name]]
+        told += [f"{what} {name}: {one[name]} became {other[name]}" for name in both]
     return [*told, *([] if wanted.done == found.done else [f"runs {wanted.done} became {found.done}"])]
 
 
