@@ -180,9 +180,11 @@ def _event(row: tuple[Any, ...]) -> AliasEvent:
 
 
 def next_version(workspace: Workspace, registry: Registry, name: str) -> int:
-    """One more than any version that was ever given: a folder may stand that an older copy of the warehouse forgot."""
+    """One more than any version that was ever given: a folder may stand that an older copy of the warehouse forgot.
+    An empty one is that of a run which was killed before its COMMIT."""
     folder = workspace.models / name
-    on_disk = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()] if folder.is_dir() else []
+    standing = (path for path in folder.glob("*") if path.name.isdecimal()) if folder.is_dir() else ()
+    on_disk = [int(path.name) for path in standing if not path.is_dir() or any(path.iterdir())]
     return max([0, *on_disk, *(entry.version for entry in registry.versions(name))]) + 1
 
 

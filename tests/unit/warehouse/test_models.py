@@ -186,7 +186,14 @@ def test_a_version_that_only_the_disk_remembers_is_not_used_again(school: Contex
     register(school, make_manifest())
     for name in ("7", "9x", "notes"):
         (school.workspace.models / "risk" / name).mkdir()
+        (school.workspace.models / "risk" / name / "manifest.json").touch()
     assert next_version(school.workspace, registry(school), "risk") == 8
+
+
+def test_the_folder_of_a_run_that_was_killed_before_its_commit_takes_no_number(school: Context) -> None:
+    register(school, make_manifest())
+    (school.workspace.models / "risk" / "2").mkdir()
+    assert next_version(school.workspace, registry(school), "risk") == 2
 
 
 def test_versions_are_in_the_order_of_their_numbers(school: Context) -> None:
