@@ -23,13 +23,14 @@ FAILURES = (("pwrite64", "ENOSPC", "+"), ("write", "ENOSPC", ""), ("fsync", "EIO
 FAILURES += (("write", "EIO", ""), ("ftruncate", "ENOSPC", ""), ("rename", "EIO", ""), ("mkdir", "ENOSPC", ""))
 
 
-def check_told(ended: Ended) -> None:
-    """Done in spite of it, or one line about storage."""
+def check_told(ended: Ended, folder: Path) -> None:
+    """Done in spite of it, or one line about storage that names a path."""
     assert ended.is_told(), ended
     assert ended.code in (DONE, STORAGE), ended
     if ended.code == STORAGE and ended.err:
         errors = [line for line in ended.err.splitlines() if line.startswith("ss: error: ")]
         assert len(errors) == 1, ended
+        assert str(folder) in errors[0], ended
 
 
 @pytest.mark.turns(full=12, sample=2)
@@ -43,7 +44,7 @@ def test_a_write_or_a_sync_that_fails(
     lab.before(command, folder)
     ended = lab.call([*command.words, "-q"], folder, prefix=injected(strace, call, f"error={error}", when))
     tally("a call that fails", of=command.name)
-    check_told(ended)
+    check_told(ended, folder)
     lab.check_again(command, folder)
 
 
@@ -87,7 +88,7 @@ def test_a_disk_that_is_too_small(
         folder = lab.before(command, tmp_path / "disk" / "workspace")
         ended = lab.call([*command.words, "-q"], folder)
         tally("too small a disk", of=command.name)
-        check_told(ended)
+        check_told(ended, folder)
         if ended.code:
             assert re.search("no space left|are needed and", ended.err), ended
         assert damage(folder) == []
