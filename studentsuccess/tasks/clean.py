@@ -272,8 +272,8 @@ def run_undo(made: UndoPlan) -> Cleaned:
     """Bring it back, whole or not at all."""
     context, trash, root = made.context, made.trash, made.context.workspace.root
     if trash is None:
-        if made.ended:
-            _sweep(context, UNDO)
+        if context.workspace.trash.is_dir():
+            _sweep(context, UNDO)  # an undo that was killed at its very end left an empty trash
         return Cleaned(None, 0, 0)
     run_id, started = new_run_id(), datetime.now(UTC)
     staged = [_move(root, fact, trash_path(trash.run_id, fact.path), fact.path) for fact in trash.files]

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import real_store
+from effort import sample
 from made_predictions import make_predictions
 
 MANIFEST = "outputs/artifacts_manifest.json"
@@ -314,7 +315,7 @@ def test_a_bucket_that_is_not_there_is_exit_3(
     assert not (made / MANIFEST).exists()
 
 
-@pytest.mark.parametrize("number", [1, 3, 6])
+@pytest.mark.parametrize("number", sample([1, 3, 6], daily=[3]))
 def test_a_server_that_dies_midway_is_exit_3_and_the_next_run_sends_the_rest(
     run_ss: Any, made: Path, s3_server: real_store.S3Server, told: Callable[[str], Any], number: int
 ) -> None:
@@ -354,7 +355,7 @@ def test_a_server_that_is_killed_midway_is_exit_3(
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("number", [1, 2, 4, 7])
+@pytest.mark.parametrize("number", sample([1, 2, 4, 7], daily=[2]))
 def test_killed_midway_the_list_there_is_true_and_a_rerun_equals_a_clean_run(
     run_ss: Any, clean_env: dict[str, str], made: Path, s3_server: real_store.S3Server, number: int
 ) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import azure_wire
 import pytest
 from azure_wire import Cloud
+from effort import FULL
 from fault_book import FAULT
 from harness import COMMANDS, Lab
 
 ROOT = Path(__file__).resolve().parents[2]
-FULL = os.environ.get("SS_TEST_FULL") == "1"
 # A sample: what is tried on each `scripts/test`. One of each kind and command is enough to see a defect of today.
 SAMPLE = ("etl", "score", "clean")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from effort import FULL
 from harness import TIDY, Lab, drawn, state_of
 from made_models import context_of
 from made_predictions import make_predictions
@@ -23,7 +24,6 @@ from studentsuccess.tasks import alerts, alerts_log, experiment, marts, repair, 
 from studentsuccess.warehouse.verify import verify
 
 Tally = Callable[..., None]
-FULL = os.environ.get("SS_TEST_FULL") == "1"
 SILENT = SilentReporter()
 KINDS = ("truncate", "flip", "delete", "swap")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from effort import FULL
 from harness import Lab
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as fixed
@@ -22,7 +22,6 @@ from studentsuccess.config.layers import Overrides, load
 from studentsuccess.errors import ExitCode, SsError
 
 Tally = Callable[..., None]
-FULL = os.environ.get("SS_TEST_FULL") == "1"
 GOOD = {ExitCode.FAILED, ExitCode.USAGE, ExitCode.CONTRACT, ExitCode.STORAGE}
 # No shrinking to death: the case that failed is printed, and small already.
 LOTS = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True, "database": None}

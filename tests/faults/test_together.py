@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from effort import FULL
 from harness import COMMANDS, PATIENCE, Ended, Lab, damage, state_of
 
 import studentsuccess as ss
 
 pytestmark = pytest.mark.posix
 Tally = Callable[..., None]
-FULL = os.environ.get("SS_TEST_FULL") == "1"
 DONE, BUSY = 0, 5
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from made_batches import HARD, a_grouping, a_problem, texts
 from made_cases import a_case, a_teaching, best_of_all, cases
@@ -272,7 +273,7 @@ def test_the_missing_rooms_are_the_fewest_and_smallest() -> None:
 
 
 @given(cases(teachers=True))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120, daily=40), deadline=None)
 def test_something_is_short_exactly_when_no_way_is_one_and_mended_there_is(case: Case) -> None:
     found, mended = shortages(case)
     assert mended
@@ -285,7 +286,7 @@ def test_something_is_short_exactly_when_no_way_is_one_and_mended_there_is(case:
 
 
 @given(cases())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100, daily=40), deadline=None)
 def test_a_count_never_claims_what_is_not_so(case: Case) -> None:
     if counted(case):
         assert best_of_all(case) is None

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_batches import HARD, a_grouping, a_problem, lists, texts
@@ -40,13 +41,13 @@ def reached(case: Case) -> Best | None:
 
 
 @given(cases(strict=None))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150, daily=50), deadline=None)
 def test_without_teachers_no_other_way_is_better(case: Case) -> None:
     assert reached(case) == best_of_all(case)
 
 
 @given(cases(teachers=True))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150, daily=50), deadline=None)
 def test_with_teachers_no_other_way_is_better_either(case: Case) -> None:
     assert reached(case) == best_of_all(case)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from csv_texts import LINE, PIECES
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ from studentsuccess.core.origin import Origin
 from studentsuccess.core.stream import records_of, skip_records
 from studentsuccess.errors import ContractError, ExitCode
 
-EXAMPLES = 5_000 if os.environ.get("SS_TEST_FULL") == "1" else 400
+EXAMPLES = examples(5_000, daily=150)
 FOREVER = 10**6
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -28,8 +29,7 @@ from studentsuccess.core.parallel import Engine
 from studentsuccess.core.stream import Input, StreamSettings, stream
 from studentsuccess.errors import ContractError
 
-FULL = os.environ.get("SS_TEST_FULL") == "1"
-EXAMPLES = 10_000 if FULL else 600
+EXAMPLES = examples(10_000, daily=150)
 ORIGIN = Origin(Path("t.csv"), "t.csv")
 NULLS = ("", "?", "NA", "NULL")
 KINDS = st.sampled_from([Kind.INTEGER, Kind.DECIMAL, Kind.LABEL, Kind.TEXT, Kind.DATE, Kind.BOOLEAN])

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studentsuccess.core.duplicates import Bloom, Suspicion, fingerprints, settle
 
-EXAMPLES = 3_000 if os.environ.get("SS_TEST_FULL") == "1" else 300
+EXAMPLES = examples(3_000, daily=120)
 Row = tuple[str | None, int | None, float | None]
 ROWS = st.lists(
     st.tuples(st.sampled_from(["a", "b", "", None]), st.sampled_from([0, 1, None]), st.sampled_from([0.5, 1.0, None])),

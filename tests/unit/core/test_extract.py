@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from pathlib import Path
 
 import pytest
 from csv_texts import LINE, LINE_ENDS, QUOTES
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +19,7 @@ from studentsuccess.core.layout import Column, Extracted, Layout
 from studentsuccess.core.origin import Origin
 from studentsuccess.errors import ContractError, ExitCode
 
-EXAMPLES = 5_000 if os.environ.get("SS_TEST_FULL") == "1" else 400
+EXAMPLES = examples(5_000, daily=150)
 NAMES = ("a", "b")
 ORIGIN = Origin(Path("t.csv"), "t.csv")
 PIECES = ["a", "1", " ", "é", "\ufeff", ",", ",", "\n", *LINE_ENDS, *QUOTES, "0x"]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studentsuccess.core.grammar import ARROW_TYPES, FEW, Kind, convert, fits, reason
 
-EXAMPLES = 5_000 if os.environ.get("SS_TEST_FULL") == "1" else 300
+EXAMPLES = examples(5_000, daily=120)
 AWKWARD = [
     *(
         "0",

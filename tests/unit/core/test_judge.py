@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,7 @@ from studentsuccess.core.judge import GUESSABLE, Guessing, judge
 from studentsuccess.core.layout import Column, Fault, Layout, Parsed, Reject, Tally, Verdict
 from studentsuccess.core.origin import Origin
 
-EXAMPLES = 5_000 if os.environ.get("SS_TEST_FULL") == "1" else 500
+EXAMPLES = examples(5_000, daily=150)
 ORIGIN = Origin(Path("t.csv"), "t.csv")
 NULLS = ("", "?", "NA", "NULL")
 INTEGERS = ["0", "-0", "7", "-7", "+5", " 5", "5\t", "123456789", "9" * 18, "-" + "9" * 18, "-007", "+0"]

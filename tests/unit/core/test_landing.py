@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loading import load_module
@@ -38,7 +38,7 @@ from studentsuccess.core.staged import write_parquet
 from studentsuccess.core.stream import Input, StreamSettings, find_records
 from studentsuccess.errors import SsError
 
-EXAMPLES = 2_000 if os.environ.get("SS_TEST_FULL") == "1" else 150
+EXAMPLES = examples(2_000, daily=50)
 LAYOUT = Layout(
     (Column("id", Kind.INTEGER, required=True), Column("v", Kind.DECIMAL), Column("t", Kind.TEXT)), ("", "NA")
 )

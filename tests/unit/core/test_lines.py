@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Iterator
 
 import pytest
 from csv_texts import LINE, PIECES
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studentsuccess.core.lines import as_bytes, has_stray_quotes, line_ends, locate, scan_records
 
-EXAMPLES = 5_000 if os.environ.get("SS_TEST_FULL") == "1" else 300
+EXAMPLES = examples(5_000, daily=120)
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
 

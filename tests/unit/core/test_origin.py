@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studentsuccess.core.origin import Origin, decode, decompressed, first_bytes, read_block, reading
 from studentsuccess.errors import ContractError, ExitCode, SsError
 
-EXAMPLES = 2_000 if os.environ.get("SS_TEST_FULL") == "1" else 100
+EXAMPLES = examples(2_000, daily=50)
 TEXT = "id,name\n1,Zoë\n2,物理\r\n" + "".join(f"{n},x{n}\n" for n in range(500))
 
 

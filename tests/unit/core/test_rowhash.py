@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studentsuccess.core.duplicates import Suspicion
 from studentsuccess.core.rowhash import raw_values, row_hashes, text_hashes
 
-EXAMPLES = 2_000 if os.environ.get("SS_TEST_FULL") == "1" else 150
+EXAMPLES = examples(2_000, daily=60)
 TEXTS = st.sampled_from(["", "a", "b", "ab", "é", "物", "1", "0", "true"]) | st.text(max_size=6)
 NAMES = ("text", "whole", "decimal", "truth", "day", "moment")
 TYPES = (pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("us"))

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +39,7 @@ from studentsuccess.core.sinks import (
 )
 from studentsuccess.errors import SsError, UsageError
 
-FEW = settings(max_examples=150, deadline=None)
+FEW = settings(max_examples=examples(150, daily=60), deadline=None)
 ROOT = Path(__file__).parents[3]
 # A double in full may have more than 300 digits.
 WIDE = Context(prec=400)
@@ -192,7 +193,7 @@ def test_a_whole_number_of_any_length_keeps_all_its_digits() -> None:
         assert encode_csv(batch, compiled=compiled).decode().split() == [str(value) for value in values]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500, daily=150), deadline=None)
 @given(value=st.one_of(doubles, near_one, st.floats(-1e6, 1e6)), decimals=st.integers(1, 7))
 @example(value=0.0078125, decimals=6)  # an exact half: the even neighbour
 @example(value=0.0234375, decimals=6)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_courses import Courses, Row
@@ -376,7 +377,7 @@ def test_every_feature_is_what_plain_python_makes_of_the_rows(week: int, lag: in
     assert set(found[0]) == set(expected[0])
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(12, daily=5), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 10**6), st.integers(0, 12), st.sampled_from(LAGS))
 def test_features_of_drawn_courses_are_what_plain_python_makes_of_them(seed: int, week: int, lag: int) -> None:
     world = drawn(seed)
@@ -607,7 +608,7 @@ LENGTHS = {row[0]: row[3] for row in RUNS}
 BUSY = (1, 4, 13, 14, 20, 21, 27)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40, daily=12), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from((0, 4, 8)), st.sampled_from(LAGS), st.randoms(use_true_random=False))
 def test_nothing_after_the_cut_off_changes_one_bit_of_a_feature(week: int, lag: int, chance: Random) -> None:
     before, after = features(WORLD, week, lag), computed(Another(week, chance).world(), week, lag)
@@ -616,7 +617,7 @@ def test_nothing_after_the_cut_off_changes_one_bit_of_a_feature(week: int, lag: 
     assert mine[0].num_rows > 10
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10, daily=4), deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(WEEKS))
 def test_the_order_of_rows_changes_nothing(seed: int, week: int) -> None:
     world = drawn(seed % 5)

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -136,7 +137,7 @@ def test_every_hidden_number_could_be_one_of_as_many_as_the_smallest_shown(made:
         assert high - low + 1 >= least
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200, daily=60), deadline=None)
 @given(summaries(), st.integers(2, 20))
 def test_no_small_number_is_shown(made: Cells, least: int) -> None:
     hidden = hide(made, least, THRESHOLD)
@@ -147,7 +148,7 @@ def test_no_small_number_is_shown(made: Cells, least: int) -> None:
     assert (made.students - made.high >= least)[shown].all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100, daily=40), deadline=None)
 @given(summaries(), st.integers(2, 20), st.randoms(use_true_random=False))
 def test_what_is_hidden_does_not_depend_on_the_order_of_the_rows(made: Cells, least: int, random: object) -> None:
     order = list(range(len(made)))

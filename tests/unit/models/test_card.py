@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import shlex
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -26,7 +26,7 @@ from studentsuccess.models.manifest import Holdout, Manifest, Trained, from_docu
 from studentsuccess.models.metrics import ClassMetrics, ValueMetrics, majority, mean_baseline
 from studentsuccess.models.roles import Feature, Role
 
-EXAMPLES = 2_000 if os.environ.get("SS_TEST_FULL") == "1" else 150
+EXAMPLES = examples(2_000, daily=60)
 HOSTILE = [
     *(
         "a|b",

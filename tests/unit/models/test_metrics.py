@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tracemalloc
 import warnings
 from collections.abc import Callable
@@ -15,13 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from effort import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studentsuccess.errors import ContractError, ExitCode, SsError
 from studentsuccess.models.metrics import ClassMetrics, Moments, ValueMetrics, majority, mean_baseline
 
-EXAMPLES = 2_000 if os.environ.get("SS_TEST_FULL") == "1" else 120
+EXAMPLES = examples(2_000, daily=40)
 
 
 @dataclass(frozen=True)

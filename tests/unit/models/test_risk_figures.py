@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +78,7 @@ MIXED = st.builds(_rows, st.integers(0, 2**31), st.integers(2, 80), st.integers(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150, daily=40), deadline=None)
 @given(MIXED)
 def test_figures_are_those_of_scikit_learn_also_with_ties(rows: Rows) -> None:
     from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
@@ -110,7 +111,7 @@ def test_precision_and_recall_at_capacity_and_their_ceilings_by_hand() -> None:
     assert (found["precision_at_40_ceiling"], found["recall_at_40_ceiling"]) == (pytest.approx(0.3 / 0.4), 1.0)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100, daily=40), deadline=None)
 @given(MIXED, st.sampled_from([0.05, 0.1, 0.2, 0.33, 0.5, 1.0]))
 def test_ceilings_hold_and_a_perfect_order_reaches_them(rows: Rows, capacity: float) -> None:
     share = f"{100 * capacity:g}"
@@ -299,8 +300,8 @@ def test_intervals_hold_the_true_auc_about_as_often_as_they_promise() -> None:
 
     truth = _value(make(10**6, 150_000), "auc")
     assert truth is not None
-    assert 0.91 <= _covered(make, "auc", truth, 400) <= 0.985
-    apart = _covered(lambda seed: replace(make(seed), student=np.arange(450)), "auc", truth, 200)
+    assert 0.91 <= _covered(make, "auc", truth, examples(400, daily=200)) <= 0.985
+    apart = _covered(lambda seed: replace(make(seed), student=np.arange(450)), "auc", truth, examples(200, daily=100))
     assert apart < 0.85
 
 

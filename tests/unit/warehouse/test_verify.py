@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -73,7 +74,9 @@ def test_verifying_changes_no_byte(loaded: Workspace, job: ModuleType, killed_at
         assert {path for path in loaded.root.rglob("*") if path.is_dir()} == folders
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(80, daily=30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_any_single_edit_of_the_ledger_is_found(edited: Workspace, job: ModuleType, data: st.DataObject) -> None:
     whole = edited.ledger.read_bytes()
