@@ -14,6 +14,7 @@ from duckdb import DuckDBPyConnection
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.atomic import promote
 from studentsuccess.core.digest import file_digest
+from studentsuccess.core.writer import WriteFailed
 from studentsuccess.errors import StorageError
 from studentsuccess.warehouse.ledger import DONE, Head, append_line, cut_torn_tail, read_chain, read_head, write_head
 from studentsuccess.warehouse.runs import Output, StoredRun, stored_runs
@@ -95,10 +96,18 @@ def storage_errors(path: Path) -> Iterator[None]:
     except (ConnectionError, TimeoutError):
         raise
     except OSError as error:
-        named = error.filename2 or error.filename or path
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(f"no space left on the disk of `{named}`", "free some space and run it again") from error
-        raise StorageError(
-            f"can't read or write `{named}`: {error.strerror or error}",
-            "close what has it open, see who may write there, and run it again: nothing is done twice",
-        ) from error
+        raise _refused(error, path) from error
+    except WriteFailed as error:
+        if not isinstance(error.cause, OSError) or isinstance(error.cause, ConnectionError | TimeoutError):
+            raise
+        raise _refused(error.cause, path) from error
+
+
+def _refused(error: OSError, path: Path) -> StorageError:
+    named = error.filename2 or error.filename or path
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(f"no space left on the disk of `{named}`", "free some space and run it again")
+    return StorageError(
+        f"can't read or write `{named}`: {os.strerror(error.errno) if error.errno else error}",
+        "close what has it open, see who may write there, and run it again: nothing is done twice",
+    )
