@@ -39,6 +39,7 @@ PATIENCE = 300  # seconds until a command that should end is given up; never wai
 WRITES = ("write", "pwrite64", "fsync", "fdatasync", "ftruncate", "rename", "mkdir", "rmdir", "unlink", "unlinkat")
 SMALL = ("--set", "etl.demo_students=300", "--set", "risk.week=1")
 LEARN = ("--data", "learn.csv", "--target", "Outcome", "--id", "student_id")
+SEARCH = ("--algorithm", "search", "--name", "found", "--trials", "3", "--cv", "2")
 COURSES = ("etl --demo", "train risk", "score risk")
 TIDY = ("etl --demo", "train incremental", "score")
 JOB = "JOB"  # stands for the one job that the cloud knows
@@ -68,7 +69,7 @@ COMMANDS = {
         Command("etl", ("etl", "learn.csv", "--id", "student_id")),
         Command("etl --demo", ("etl", "--demo", "--students", "300")),
         Command("train incremental", ("train", "local", *LEARN, "--epochs", "2")),
-        Command("train search", ("train", "local", *LEARN, "--algorithm", "search", "--name", "found"), slow=True),
+        Command("train search", ("train", "local", *LEARN, *SEARCH), slow=True),
         Command("train risk", ("train", "local", "--algorithm", "risk", "--week", "1"), ("etl --demo",), slow=True),
         Command("score", ("score", "learn.csv"), ("train incremental",)),
         Command("score risk", ("score",), COURSES[:2], slow=True),

@@ -33,7 +33,7 @@ def check_told(ended: Ended, folder: Path) -> None:
         assert str(folder) in errors[0], ended
 
 
-@pytest.mark.turns(full=12, sample=1)
+@pytest.mark.turns(full=8, sample=1)
 def test_a_write_or_a_sync_that_fails(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:

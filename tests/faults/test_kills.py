@@ -13,13 +13,13 @@ pytestmark = pytest.mark.posix
 Tally = Callable[..., None]
 
 
-@pytest.mark.turns(full=20, sample=1, slow=16)
+@pytest.mark.turns(full=20, sample=1, slow=18)
 def test_a_kill_at_a_random_moment(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally
 ) -> None:
     _, seconds = lab.undisturbed(command)
     lab.before(command, folder)
-    for blow in range(1 + turn % 2):  # every other time the run that should mend it is killed as well
+    for blow in range(1 + turn % 3):  # the run that should mend it is killed as well, and the one after that
         with lab.start(command.words, folder) as process:
             # Nothing is written before the program is loaded: the second half of its time is worth more.
             strike(process, seconds * drawn(seed, command.name, turn, blow).triangular(0.1, 1.05, 0.8), KILL)
@@ -27,7 +27,7 @@ def test_a_kill_at_a_random_moment(
     lab.check_again(command, folder)
 
 
-@pytest.mark.turns(full=40, sample=1, slow=30)
+@pytest.mark.turns(full=30, sample=1, slow=16)
 def test_a_kill_in_the_middle_of_a_system_call(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:
