@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pyarrow.parquet as pq
@@ -35,6 +36,7 @@ from studentsuccess.warehouse.ledger import DONE, read_chain
 
 KILL = 9  # SIGKILL, where there are signals
 PATIENCE = 300  # seconds until a command that should end is given up; never waited for otherwise
+Kind = TypeVar("Kind")
 # Calls by which a command changes what is on the disk.
 WRITES = ("write", "pwrite64", "fsync", "fdatasync", "ftruncate", "rename", "mkdir", "rmdir", "unlink", "unlinkat")
 SMALL = ("--set", "etl.demo_students=300", "--set", "risk.week=1")
@@ -216,15 +218,6 @@ class Lab:
         counted: dict[str, int] = json.loads(book.read_text())
         return counted
 
-    def moments(self, command: Command, strace: str, seed: int) -> list[tuple[str, int]]:
-        """Every writing call of the command, in an order that takes a turn at each kind: the few renames and syncs come
-        whole before the many writes do."""
-        calls = self.calls_of(command, strace)
-        kinds = [[(call, number) for number in range(1, calls[call] + 1)] for call in sorted(calls)]
-        for kind in kinds:
-            drawn(seed, command.name, kind[0]).shuffle(kind)
-        return [moment for moment in chain.from_iterable(zip_longest(*kinds)) if moment]
-
     def check_again(self, command: Command, folder: Path) -> None:
         """After a fault nothing is damaged; the same command again ends where an undisturbed one does."""
         assert not damage(folder), damage(folder)
@@ -368,6 +361,13 @@ def strike(process: subprocess.Popen[bytes], seconds: float, blow: int = KILL) -
 def injected(strace: str, call: str, what: str, when: str) -> list[str]:
     """The words before a command that make its N-th system call of a kind fail, or be its last."""
     return [strace, "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"]
+
+
+def in_turn(counts: Mapping[Kind, int], draw: random.Random) -> list[tuple[Kind, int]]:
+    """Each kind's things by their numbers, with a turn for each kind: the few renames and syncs of a command come whole
+    before its many writes do."""
+    kinds = [draw.sample([(kind, number + 1) for number in range(count)], count) for kind, count in counts.items()]
+    return [one for one in chain.from_iterable(zip_longest(*kinds)) if one]
 
 
 def drawn(seed: int, *what: object) -> random.Random:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness import COMMANDS, Command, Ended, Lab, damage, drawn, injected
+from harness import COMMANDS, Command, Ended, Lab, damage, drawn, in_turn, injected
 
 pytestmark = pytest.mark.posix
 Tally = Callable[..., None]
@@ -38,11 +38,11 @@ def test_a_write_or_a_sync_that_fails(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:
     calls = lab.calls_of(command, strace)
-    draw = drawn(seed, command.name, turn)
-    call, error, on = draw.choice([one for one in FAILURES if calls.get(one[0])])
-    when = f"{draw.randint(1, calls[call])}{on}"
+    faults = in_turn({one: calls.get(one[0], 0) for one in FAILURES}, drawn(seed, command.name, "fails"))
+    (call, error, on), number = faults[turn % len(faults)]
     lab.before(command, folder)
-    ended = lab.call([*command.words, "-q"], folder, prefix=injected(strace, call, f"error={error}", when))
+    prefix = injected(strace, call, f"error={error}", f"{number}{on}")
+    ended = lab.call([*command.words, "-q"], folder, prefix=prefix)
     tally("a call that fails", of=command.name)
     check_told(ended, folder)
     lab.check_again(command, folder)

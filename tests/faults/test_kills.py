@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import COMMANDS, KILL, Command, Lab, damage, drawn, injected, state_of, strike
+from harness import COMMANDS, KILL, Command, Lab, damage, drawn, in_turn, injected, state_of, strike
 
 pytestmark = pytest.mark.posix
 Tally = Callable[..., None]
@@ -31,7 +31,7 @@ def test_a_kill_at_a_random_moment(
 def test_a_kill_in_the_middle_of_a_system_call(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:
-    moments = lab.moments(command, strace, seed)
+    moments = in_turn(lab.calls_of(command, strace), drawn(seed, command.name))
     if turn >= len(moments):
         pytest.skip(f"`{command.name}` makes fewer writing calls than were asked for")
     call, number = moments[turn]
