@@ -83,6 +83,11 @@ class Workspace:
     def unfinished_models(self) -> Path:
         return self.models / ".unfinished"
 
+    def name_of(self, path: Path) -> str:
+        """A file as the books name it: by the way from here where it is inside, so that a workspace can be moved."""
+        whole = path.absolute()
+        return (whole.relative_to(self.root) if whole.is_relative_to(self.root) else whole).as_posix()
+
 
 def find_workspace(given: Path | None, config: Path | None, environ: Mapping[str, str], cwd: Path) -> Workspace:
     """The workspace meant: `-w`, `SS_WORKSPACE`, the folder of `-c`, the nearest config.toml upwards, or `cwd`."""

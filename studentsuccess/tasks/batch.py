@@ -105,9 +105,8 @@ class BatchPlan:
 
     @property
     def output(self) -> str:
-        """The name under which the warehouse has these batches: the way from the workspace, where it is inside."""
-        root = self.context.workspace.root
-        return (self.target.relative_to(root) if self.target.is_relative_to(root) else self.target).as_posix()
+        """The name under which the warehouse has these batches."""
+        return self.context.workspace.name_of(self.target)
 
     @property
     def outputs(self) -> tuple[str, ...]:

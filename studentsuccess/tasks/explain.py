@@ -83,7 +83,7 @@ class ExplainPlan:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        return (f"explain:{self.folder}",) if self.folder else ()
+        return (f"explain:{self.context.workspace.name_of(self.folder)}",) if self.folder else ()
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -243,7 +243,7 @@ def _key(made: ExplainPlan, digests: Sequence[str]) -> str:
                 "program": __version__,
                 "model": made.chosen.entry.manifest_sha256,
                 "inputs": list(digests),
-                "output": str(made.folder),
+                "output": list(made.targets),
                 "rows": made.rows,
                 "smallest": settings.privacy.min_cell,
                 "etl": [settings.etl.encoding, settings.etl.delimiter],

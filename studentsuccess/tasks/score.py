@@ -80,7 +80,7 @@ class ScorePlan:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        return (f"scores:{self.target}",) if self.target else ()
+        return (f"scores:{self.context.workspace.name_of(self.target)}",) if self.target else ()
 
     @property
     def output(self) -> str:
@@ -168,7 +168,7 @@ def _key(made: ScorePlan, digests: Sequence[str]) -> str:
                 "program": __version__,
                 "model": made.entry.manifest_sha256,
                 "inputs": list(digests),
-                "output": [str(made.target), made.form.value],
+                "output": [*made.targets, made.form.value],
                 "request": [made.given.ids, request.reasons],
                 "etl": [etl.encoding, etl.delimiter],
             }

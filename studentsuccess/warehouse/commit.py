@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -168,16 +167,10 @@ def _seal(workspace: Workspace, staged: Sequence[StagedFile]) -> tuple[Output, .
 
 def _sealed(workspace: Workspace, file: StagedFile) -> Output:
     if file.moved:
-        return Output(_shown(workspace, file.temp), _shown(workspace, file.target), file.moved.size, file.moved.sha256)
+        return Output(workspace.name_of(file.temp), workspace.name_of(file.target), file.moved.size, file.moved.sha256)
     sync_file(file.temp)
     size = file.temp.stat().st_size
-    return Output(_shown(workspace, file.temp), _shown(workspace, file.target), size, file_digest(file.temp))
-
-
-def _shown(workspace: Workspace, path: Path) -> str:
-    """Relative to the workspace where it is inside, so that a workspace can be moved."""
-    whole = path.absolute()
-    return (whole.relative_to(workspace.root) if whole.is_relative_to(workspace.root) else whole).as_posix()
+    return Output(workspace.name_of(file.temp), workspace.name_of(file.target), size, file_digest(file.temp))
 
 
 def _transact(

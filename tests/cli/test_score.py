@@ -239,6 +239,14 @@ def test_the_same_again_changes_nothing_and_says_so(
     assert every_byte(school) == before
 
 
+def test_a_workspace_that_was_moved_knows_what_it_scored(cli: Any, school: Path, tmp_path: Path) -> None:
+    cli("score", "new.csv")
+    moved = school.rename(tmp_path / "moved")
+    school.mkdir()
+    done = cli("score", moved / "new.csv", "-w", moved, "-f", "json")
+    assert json.loads(done.stdout)["already_scored"] is True
+
+
 def test_a_dry_run_changes_nothing_and_fails_as_the_run_would(
     cli: Any, school: Path, every_byte: Callable[[Path], dict[str, bytes]]
 ) -> None:
