@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from studentsuccess.batching import comparators
 from studentsuccess.batching.bound import ROUNDS, ceiling
 from studentsuccess.batching.cell_obstacles import sound_cells
 from studentsuccess.batching.cells import Cells, split_by
@@ -198,6 +199,9 @@ def _notes(instance: Instance, found: Cells, solved: list[Solved], effort: Effor
         yield f"merged because {', '.join(instance.relax)} may be relaxed: {'; '.join(found.merges)}"
     if effort.algorithm != "auto":
         yield f"{effort.algorithm} is there to compare with: its clusters, brought to the allowed sizes and hard rules"
+        large = int((found.sizes > comparators.MOST).sum())
+        if large and effort.algorithm != "kmeans":
+            yield f"kmeans instead of {effort.algorithm} in {large:,} cells of more than {comparators.MOST:,} students"
     if effort.bound_rounds == 0:
         yield "performance: a quarter of the iterations, one start for each cell, and a looser bound"
     if late := sum(not one.converged for one in solved):

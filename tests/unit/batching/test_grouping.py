@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_cells import drawn_courses, hard, made, numbers, soft, texts
 
-from studentsuccess.batching import grouping
+from studentsuccess.batching import comparators, grouping
 from studentsuccess.batching.grouping import How, group
 from studentsuccess.batching.instance import Grouping, Infeasible, Instance, Pins, Rule, Sizes, Weights
 from studentsuccess.core.reporter import SilentReporter
@@ -250,6 +250,16 @@ def test_comparators_keep_sizes_and_hard_rules_and_say_what_they_are(algorithm: 
     assert min(shares(found, shifts)) >= 0.7 - 1e-9
     assert any(algorithm in note for note in found.notes)
     assert found.objective <= grouped(instance).objective + 1e-9
+
+
+@pytest.mark.parametrize("algorithm", ["kmeans", "spectral"])
+def test_a_cell_that_is_too_large_for_a_comparator_is_said(monkeypatch: pytest.MonkeyPatch, algorithm: str) -> None:
+    monkeypatch.setattr(comparators, "MOST", 100)
+    found = grouped(made(drawn_courses(120, 7)), How(algorithm=algorithm))  # type: ignore[arg-type]
+    said = [note for note in found.notes if note.startswith("kmeans instead of ")]
+    assert said == (
+        ["kmeans instead of spectral in 1 cells of more than 100 students"] if algorithm != "kmeans" else []
+    )
 
 
 def test_performance_says_what_it_gives_up_and_keeps_its_promises() -> None:
