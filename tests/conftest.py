@@ -50,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     config.pluginmanager.register(FaultBook(config.option.fault_seed), "fault-book")
     config.addinivalue_line("markers", "turns: how often a fault test tries each command, in the sample and in full")
+    config.addinivalue_line("markers", "some: tried with every third command, and with all in full")
     config.addinivalue_line("markers", "full: takes long; runs with scripts/test --full")
     config.addinivalue_line("markers", "posix: needs signals, ptys or shells; skipped on Windows")
 

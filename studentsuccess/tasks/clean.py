@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from studentsuccess.config.values import parse_age
+from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.digest import FileFact, canonical, file_digest, text_digest
 from studentsuccess.core.locks import hold, utc_now
 from studentsuccess.core.names import nearest
@@ -239,11 +240,24 @@ def plan_undo(context: Context, settled: Sequence[str] = ()) -> UndoPlan:
     """
     trashes = standing_trash(context.workspace)
     if not trashes or UNDO in settled:
+        _refuse_nameless(context.workspace, trashes)
         return UndoPlan(context, None, len(trashes), ended=UNDO in settled)
     newest, root = trashes[-1], context.workspace.root
     _refuse_links(root, newest)
     _refuse_broken(root, newest, may_wait=True)
     return UndoPlan(context, newest, len(trashes) - 1)
+
+
+def _refuse_nameless(workspace: Workspace, trashes: Sequence[Trash]) -> None:
+    """A trash with files whose manifest is gone or was tampered with is not empty."""
+    known = {trash.run_id for trash in trashes}
+    folders = workspace.trash.iterdir() if workspace.trash.is_dir() else ()
+    for folder in sorted(folders):
+        if folder.name not in known and any(path.is_file() for path in (folder / "files").rglob("*")):
+            raise ContractError(
+                f"`{workspace.name_of(folder)}` holds files, and no manifest that says where they belong",
+                "see what is damaged: `ss verify`; the files are below its `files`, by their old paths",
+            )
 
 
 def _refuse_broken(root: Path, trash: Trash, *, may_wait: bool = False) -> None:

@@ -86,6 +86,7 @@ def test_the_facts_say_what_stands_in_the_table(table: Path) -> None:
     assert min(facts.counts) > 0.1 * ROWS
 
 
+@pytest.mark.full
 def test_chance_and_products_leave_a_plain_model_between_the_law_and_the_shares_of_the_classes(
     table: Path, held_out: Path, tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_chance_and_products_leave_a_plain_model_between_the_law_and_the_shares_
     assert wide.read_facts(held_out).bayes < sum(losses) / HELD_OUT < entropy
 
 
+@pytest.mark.full
 def test_both_plain_models_write_the_same_columns_and_polars_as_many(held_out: Path, tmp_path: Path) -> None:
     headers = {}
     for script in ("train-dense", "train-sparse"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import sample
 
 Words = tuple[str, ...]
 Tree = dict[Words, Any]
@@ -57,7 +58,8 @@ def test_the_version_is_one_line(cli: Any) -> None:
 
 
 def test_a_misspelt_option_suggests_the_nearest(cli: Any, words: Words, tree: Tree, told: Callable[[str], Any]) -> None:
-    for name in long_names(tree[words]):
+    names = long_names(tree[words])
+    for name in sample(names, daily=names[::4]):
         done = cli(*words, f"{name}{name[-1]}")
         assert (done.exit_code, done.stdout) == (2, "")
         said = told(done.stderr)
@@ -95,7 +97,7 @@ def test_an_option_without_its_value_names_the_command(
     cli: Any, words: Words, tree: Tree, told: Callable[[str], Any]
 ) -> None:
     valued = [param.opts[0] for param in options(tree[words]) if not param.is_flag]
-    for name in valued:
+    for name in sample(valued, daily=valued[::3]):
         done = cli(*words, name)
         assert done.exit_code == 2
         assert told(done.stderr).hint == f"`{' '.join(('ss', *words))} -h` shows what it takes"

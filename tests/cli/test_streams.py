@@ -106,12 +106,13 @@ STEERED = ({}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}, {"GITHUB_ACTIONS"
 
 
 @pytest.mark.usefixtures("demo")
-def test_nothing_escapes_into_a_pipe(run_ss: Any, place: Words, something: Something) -> None:
+def test_nothing_escapes_into_a_pipe(run_ss: Any, cli: Any, place: Words, something: Something) -> None:
     forced = STEERED[1]
-    calls = [((*place, "-h"), env) for env in STEERED] + [(something(place), forced), ((*place, "--nonsense"), forced)]
-    for words, env in calls:
+    for words, env in [*(((*place, "-h"), env) for env in STEERED), ((*place, "--nonsense"), forced)]:
         done = run_ss(*words, env=env)
         assert ESCAPE not in done.stdout + done.stderr, (words, env)
+    here = cli(*something(place), env=forced)
+    assert ESCAPE not in here.stdout + here.stderr
 
 
 @pytest.mark.parametrize("steering", STEERED, ids=lambda env: next(iter(env), "none"))
@@ -248,6 +249,7 @@ def test_the_bytes_of_a_redirect_are_those_of_a_pipe(run_ss: Any, workspace: Pat
 
 
 @posix
+@pytest.mark.some
 def test_a_reader_that_has_enough_ends_it_quietly(
     demo: Path, place: Words, something: Something, clean_env: dict[str, str], tree: dict[Words, Any]
 ) -> None:

@@ -100,7 +100,7 @@ def hit(path: Path, other: Path, kind: str, draw: random.Random) -> bool:
     return path.read_bytes() != raw
 
 
-@pytest.mark.parametrize("turn", range(300 if FULL else 14))
+@pytest.mark.parametrize("turn", range(300 if FULL else 7))
 def test_a_damaged_file_is_found_and_named(whole: Path, tmp_path: Path, turn: int, seed: int, tally: Tally) -> None:
     draw = drawn(seed, "damage", turn)
     folder = shutil.copytree(whole, tmp_path / "workspace")
