@@ -266,7 +266,8 @@ def _text(raw: bytes) -> str:
 # What differs between two runs that did the same.
 _ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+00:00|Z| UTC)?")
-_BOOKS = ("warehouse.duckdb", "warehouse.duckdb.wal", "warehouse.lock", "logs/ledger.jsonl", "logs/ledger.head")
+_LOCKS = ("warehouse.lock", "warehouse.lock.json")  # who holds it, or held it when it was killed: nobody believes that
+_BOOKS = (*_LOCKS, "warehouse.duckdb", "warehouse.duckdb.wal", "logs/ledger.jsonl", "logs/ledger.head")
 # They hold digests of texts with ids and times in them. Predictions and figures, which hang on them, are compared.
 _BOUND = ("manifest.json", "artifacts_manifest.json", "card.md", "pipeline.skops", "RUN.jsonl")
 _BOUND_COLUMNS = {"run_id", "manifest_sha256", "ledger_line", "inputs", "outputs", "key", "alerts_digest", "spec"}
