@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from real_store import AzureServer, S3Server
     from typer.testing import Result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -167,6 +168,24 @@ class Needs:
 def needs() -> Needs:
     """`needs("zsh")`: the test goes on with the program's path, or is skipped; with CI=true it fails instead."""
     return Needs(strict=os.environ.get("CI", "").lower() in {"true", "1"})
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An object store that speaks S3."""
+    import real_store
+
+    with real_store.s3_server(tmp_path_factory.mktemp("s3")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory, needs: Needs) -> Iterator[AzureServer]:
+    """An object store that speaks Azure."""
+    import real_store
+
+    with real_store.azure_server(tmp_path_factory.mktemp("azure"), needs) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -35,18 +35,6 @@ WRONG = "geheim+geheim"
 KEY = "a key that nobody else has"
 PSEUDONYMS = {"SS_PRIVACY__PSEUDONYMOUS_IDS": "true", "SS_PRIVACY__PSEUDONYM_KEY": KEY}
 PATIENCE = 60  # seconds until a process that should end is given up; never waited for otherwise
-
-
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_store.S3Server]:
-    with real_store.s3_server(tmp_path_factory.mktemp("s3")) as started:
-        yield started
-
-
-@pytest.fixture(scope="session")
-def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_store.AzureServer]:
-    with real_store.azure_server(tmp_path_factory.mktemp("azure")) as started:
-        yield started
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ ARM, HISTORY, BLOBS = r"management\.azure\.com", r"api\.azureml\.ms", r"blob\.co
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory, needs: Callable[..., str]) -> Iterator[Cloud]:
-    with azure_wire.running(ROOT, tmp_path_factory.mktemp("azure"), needs) as found:
+    with azure_wire.running(tmp_path_factory.mktemp("azure"), needs) as found:
         yield found
 
 

@@ -16,7 +16,6 @@ from effort import FULL
 from fault_book import FAULT
 from harness import COMMANDS, Lab
 
-ROOT = Path(__file__).resolve().parents[2]
 # A sample: what is tried on each `scripts/test`. One of each kind and command is enough to see a defect of today.
 SAMPLE = ("etl", "score", "clean")
 
@@ -52,7 +51,7 @@ def lab(
 
         @cache
         def cloud() -> Cloud:
-            return stack.enter_context(azure_wire.running(ROOT, tmp_path_factory.mktemp("azure"), needs))
+            return stack.enter_context(azure_wire.running(tmp_path_factory.mktemp("azure"), needs))
 
         yield Lab(shared / "fault-lab", session_env, cloud, worker)
 

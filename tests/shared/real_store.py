@@ -8,27 +8,25 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import azurite_program
 import pytest
+from servers import ended, free_port, wait_for
 
 REGION = "eu-west-1"
 # The account that every Azurite has (its documentation names it): no secret.
 AZURITE_ACCOUNT = "devstoreaccount1"
 AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-STARTED_WITHIN = 60  # seconds until a server that does not come up is given up; never waited for otherwise
 _numbers = count(1)
 
 
@@ -162,47 +160,10 @@ class AzureServer:
 
 
 @contextmanager
-def azure_server(folder: Path) -> Iterator[AzureServer]:
-    """Azurite while the block runs, where this machine has it."""
-    program = shutil.which("azurite-blob")
-    if program is None:
-        pytest.skip("this machine has no azurite-blob: `npm install -g azurite`")
-    port = free_port()
-    words = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)]
-    started = subprocess.Popen(
-        [program, *words, "--skipApiVersionCheck", "--disableTelemetry", "--silent"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    with ended(started) as process:
-        wait_for(port, process)
+def azure_server(folder: Path, needs: Callable[..., str]) -> Iterator[AzureServer]:
+    """Azurite while the block runs."""
+    with azurite_program.started(needs, "--location", str(folder)) as port:
         yield AzureServer(port)
-
-
-@contextmanager
-def ended(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """A server that is gone when the block ends."""
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody has."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Until somebody listens."""
-    until = time.monotonic() + STARTED_WITHIN
-    while time.monotonic() < until and process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-    pytest.fail("the store's server did not come up", pytrace=False)
 
 
 @dataclass

@@ -1,23 +1,16 @@
-"""Azurite, Microsoft's own emulator of blobs: installed by the tests into .cache/, started in memory."""
+"""The storage account behind the workspace: Azurite in memory, and the tokens that Azure would sign for it."""
 
 from __future__ import annotations
 
 import base64
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
-from filelock import FileLock
-from real_store import ended, free_port, wait_for
+from azurite_program import started
 
-VERSION = "3.35.0"
 ACCOUNT = "schoolstore"
 # The key of a store that lives in memory for one test session.
 KEY = base64.b64encode(b"a key of the tests, and of nothing else: " * 2)[:88].decode()
@@ -73,43 +66,7 @@ def _later() -> datetime:
 
 
 @contextmanager
-def azurite(root: Path, needs: Callable[..., str]) -> Iterator[Blobs]:
+def azurite(needs: Callable[..., str]) -> Iterator[Blobs]:
     """The store while the block runs. Without Node.js the test is skipped, and in CI it fails."""
-    node, program = needs("node"), _installed(root, needs)
-    port = free_port()
-    words = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck"]
-    started = subprocess.Popen(
-        [node, program, *words, "--silent", "--disableTelemetry"],
-        env={**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    with ended(started) as process:
-        wait_for(port, process)
+    with started(needs, "--inMemoryPersistence", env={"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"}) as port:
         yield Blobs(port)
-
-
-def _installed(root: Path, needs: Callable[..., str]) -> Path:
-    """Where this version is, installed by the first who asks; npm is asked for it once."""
-    folder = root / ".cache" / f"azurite-{VERSION}"
-    program = folder / "node_modules/azurite/dist/src/blob/main.js"
-    if not program.exists():
-        npm = needs("npm")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not program.exists():
-                part = folder.with_suffix(".part")
-                shutil.rmtree(part, ignore_errors=True)
-                words = ["--no-audit", "--no-fund", "--loglevel=error", f"azurite@{VERSION}"]
-                done = subprocess.run([npm, "install", "--prefix", part, *words], capture_output=True, check=False)
-                if done.returncode:
-                    _without(needs, f"npm could not install azurite {VERSION}")
-                part.rename(folder)
-    return program
-
-
-def _without(needs: Any, reason: str) -> NoReturn:
-    """As for a program that is missing: no test where nobody has a network, but in CI there is no gap."""
-    if needs.strict:
-        pytest.fail(f"{reason}, and CI=true allows no gap", pytrace=False)
-    pytest.skip(reason)

@@ -62,9 +62,9 @@ class Cloud:
 
 
 @contextmanager
-def running(root: Path, folder: Path, needs: Callable[..., str]) -> Iterator[Cloud]:
-    """The cloud while the block runs; `root` is the repository, in whose .cache/ the store's program is kept."""
-    with azurite(root, needs) as blobs:
+def running(folder: Path, needs: Callable[..., str]) -> Iterator[Cloud]:
+    """The cloud while the block runs."""
+    with azurite(needs) as blobs:
         state = State()
         for container in (ARTIFACTS, "azureml-blobstore-1"):
             blobs.container(container)

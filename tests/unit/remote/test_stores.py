@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 import real_store
 from hypothesis import given
 from hypothesis import strategies as st
+from servers import free_port
 
 from studentsuccess.config.credentials import AzureStorageKey, azure_storage_key
 from studentsuccess.config.schema import PublishSettings
@@ -39,18 +40,6 @@ STAMP = Stamp("20260101T000000-000001", "2026-01-01T00:00:00+00:00")
 SOURCE = Source("studentsuccess 0", (), None)
 ENGINE = Engine("threads", 3)
 SECRET = "geheim+geheim"  # noqa: S105 - made up
-
-
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_store.S3Server]:
-    with real_store.s3_server(tmp_path_factory.mktemp("s3")) as started:
-        yield started
-
-
-@pytest.fixture(scope="session")
-def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real_store.AzureServer]:
-    with real_store.azure_server(tmp_path_factory.mktemp("azure")) as started:
-        yield started
 
 
 @pytest.fixture
@@ -219,7 +208,7 @@ def test_a_container_that_is_not_there_is_named(azure_server: real_store.AzureSe
 @pytest.mark.parametrize("kind", [S3, AZURE])
 def test_a_server_that_is_not_there_is_told(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    url = f"http://127.0.0.1:{real_store.free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     if kind == S3:
         store = s3("bucket", "", real_store.REGION, url, 1)
     else:
