@@ -13,7 +13,7 @@ pytestmark = pytest.mark.posix
 Tally = Callable[..., None]
 
 
-@pytest.mark.turns(full=20, sample=1, slow=18)
+@pytest.mark.turns(full=17, sample=1, slow=17)
 def test_a_kill_at_a_random_moment(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally
 ) -> None:
@@ -27,7 +27,7 @@ def test_a_kill_at_a_random_moment(
     lab.check_again(command, folder)
 
 
-@pytest.mark.turns(full=30, sample=1, slow=16)
+@pytest.mark.turns(full=20, sample=1, slow=16)
 def test_a_kill_in_the_middle_of_a_system_call(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:
