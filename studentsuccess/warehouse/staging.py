@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -22,6 +23,7 @@ RUN_ID = r"\d{8}T\d{6}-[0-9a-f]{6}"
 _RUN_FOLDER = re.compile(RUN_ID)
 _TEMP = re.compile(rf"\..+\.(?P<run_id>{RUN_ID})\.part")
 _OWNER_FILE = "owner.json"
+_NAMED_WITHIN = 3600  # seconds
 _PROMISED = "promised"
 
 
@@ -159,7 +161,16 @@ def _unnamed(workspace: Workspace) -> tuple[Path, ...]:
     """Folders of processes that died while they made them, where that is certain."""
     if not _is_own_folder(workspace.staging):
         return ()
-    return tuple(folder for folder in workspace.staging.glob("*.new") if _is_dead(folder))
+    return tuple(folder for folder in workspace.staging.glob("*.new") if _is_dead(folder) or _is_forgotten(folder))
+
+
+def _is_forgotten(folder: Path) -> bool:
+    """Its owner died before it had written its name: no process takes an hour for that."""
+    try:
+        nameless = not (folder / _OWNER_FILE).exists() or (folder / _OWNER_FILE).stat().st_size == 0
+        return nameless and time.time() - folder.stat().st_mtime > _NAMED_WITHIN
+    except OSError:
+        return False
 
 
 def _unlink_files(workspace: Workspace, runs: Collection[str]) -> None:

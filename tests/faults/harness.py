@@ -280,8 +280,10 @@ def state_of(folder: Path) -> State:
     assert chain.damage == ()
     done = Counter(entry.record.command for entry in chain.entries if entry.record.status == DONE)
     staging = folder / ".staging"
-    # A folder whose owner died before it had written its name: nobody can know that it is nobody's.
-    named = (path for path in staging.iterdir() if path.suffix != ".new" or any(path.iterdir()))
+    # A folder whose owner died before it had written its name: for an hour nobody can know that it is nobody's.
+    named = (
+        path for path in staging.iterdir() if path.suffix != ".new" or any(one.stat().st_size for one in path.iterdir())
+    )
     left = tuple(sorted(path.name for path in named)) if staging.is_dir() else ()
     parts = tuple(sorted(path.name for path in folder.rglob("*.part")))
     return State(_tables(folder), _files(folder), dict(done), (*left, *parts))

@@ -139,6 +139,22 @@ def test_a_folder_that_got_no_name_goes_with_its_owner(workspace: Workspace, end
     assert len(list(workspace.staging.iterdir())) == (2 if living else 1)
 
 
+@pytest.mark.parametrize("content", [None, ""])
+def test_a_folder_whose_owner_died_before_it_wrote_its_name_goes_after_an_hour(
+    workspace: Workspace, content: str | None
+) -> None:
+    folder = workspace.staging / f"{new_run_id()}.1.new"
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "owner.json").write_text(content)
+    sweep(workspace)
+    assert folder.exists()
+    hours_ago = folder.stat().st_mtime - 7200
+    os.utime(folder, (hours_ago, hours_ago))
+    sweep(workspace)
+    assert not folder.exists()
+
+
 def test_the_owner_is_the_last_to_leave_its_folder(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed while a folder is removed, what is left is a dead run's or empty, and the next sweep takes it away."""
     removed: list[str] = []
