@@ -266,8 +266,8 @@ def _text(raw: bytes) -> str:
 # What differs between two runs that did the same.
 _ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+00:00|Z| UTC)?")
-_LOCKS = ("warehouse.lock", "warehouse.lock.json")  # who holds it, or held it when it was killed: nobody believes that
-_BOOKS = (*_LOCKS, "warehouse.duckdb", "warehouse.duckdb.wal", "logs/ledger.jsonl", "logs/ledger.head")
+_BOOKS = ("warehouse.duckdb", "warehouse.duckdb.wal", "logs/ledger.jsonl", "logs/ledger.head")
+_LOCKS = (".lock", ".lock.json")  # who holds something, or held it when it was killed: nobody believes that
 # They hold digests of texts with ids and times in them. Predictions and figures, which hang on them, are compared.
 _BOUND = ("manifest.json", "artifacts_manifest.json", "card.md", "pipeline.skops", "RUN.jsonl")
 _BOUND_COLUMNS = {"run_id", "manifest_sha256", "ledger_line", "inputs", "outputs", "key", "alerts_digest", "spec"}
@@ -319,7 +319,8 @@ def _files(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in _BOOKS and not name.startswith(".staging/") and path.suffix != ".part":
+        skipped = name in _BOOKS or name.endswith((*_LOCKS, ".part")) or name.startswith(".staging/")
+        if path.is_file() and not skipped:
             found[_ID.sub("RUN", name)] = _content(path)
     return found
 

@@ -86,10 +86,25 @@ def read_table(
 
     Records of another width than the header have no place in any column, and are left out.
     """
-    try:
-        return _columns(_records(path, frozenset(known), "utf-8"), nulls, wanted)
-    except UnicodeDecodeError:
-        return _columns(_records(path, frozenset(known), "cp1252"), nulls, wanted)
+    names = frozenset(known)
+    for encoding, errors in (("utf-8", "strict"), ("utf-8", "surrogateescape"), ("cp1252", "strict")):
+        try:
+            records = _records(path, names, encoding, errors)
+            return _columns(records if errors == "strict" else _valid(records), nulls, wanted)
+        except UnicodeError:
+            continue
+    return _columns(_records(path, names, "latin-1", "strict"), nulls, wanted)
+
+
+def _valid(records: Iterator[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """A header may hold what is no text, in a name that nobody asks for; a row may not."""
+    header = next(records, None)
+    if header is None:
+        return
+    yield [name.encode("utf-8", "replace").decode("utf-8") for name in header]
+    for row in records:
+        "".join(row).encode("utf-8")
+        yield row
 
 
 def _columns(
@@ -106,7 +121,7 @@ def _columns(
     return {name: Column(np.array(codes, np.int64), tuple(seen.labels)) for name, (_, codes, seen) in found.items()}
 
 
-def _records(path: Path, known: frozenset[str], encoding: str) -> Iterator[Sequence[str]]:
+def _records(path: Path, known: frozenset[str], encoding: str, errors: str) -> Iterator[Sequence[str]]:
     """The header, then the rows, as texts."""
     with path.open("rb") as raw:
         start = raw.read(4)
@@ -114,7 +129,7 @@ def _records(path: Path, known: frozenset[str], encoding: str) -> Iterator[Seque
         yield from _parquet(path)
         return
     with _opened(path, start) as stream:
-        text = io.TextIOWrapper(stream, _encoding(path, start, encoding), newline="")
+        text = io.TextIOWrapper(stream, _encoding(path, start, encoding), errors, newline="")
         first = text.read(_HEAD) + text.readline()
         if first.lstrip()[:1] == "{":
             yield from _json(chain(io.StringIO(first, newline=""), text))

@@ -21,6 +21,7 @@ from studentsuccess.batching import checker
 from studentsuccess.batching.checker import Verified, verify
 from studentsuccess.batching.checker.hours import _enough
 from studentsuccess.batching.checker.lists import items_of
+from studentsuccess.batching.checker.tables import read_table
 from studentsuccess.errors import ContractError
 
 Bend = Callable[[list[dict[str, str]]], None]
@@ -440,3 +441,19 @@ def test_the_checker_shares_no_code_with_what_it_checks() -> None:
                 assert ours or name.split(".")[0] in allowed, f"{path.name} imports {name}"
         top = [one for one in tree.body if isinstance(one, ast.Import | ast.ImportFrom)]
         assert not any("pyarrow" in ast.unparse(one) for one in top)
+
+
+@pytest.mark.parametrize(
+    ("raw", "names"),
+    [
+        (b"course_id,title\nC1,\xc3\x90x\n", ["Ðx"]),
+        (b'\xef"\xbb\xbf"course_id,title\nC1,\xc3\x90x\n', ["Ðx"]),  # 90 is nothing in cp1252
+        (b"course_id,title\nC1,\xd0x\n", ["Ðx"]),
+        (b"course_id,title\nC1,\xd0\x90\n", ["А"]),
+        (b"course_id,title\nC1,\xd0x\x90\n", ["Ðx\x90"]),
+    ],
+)
+def test_a_table_is_read_as_the_text_that_it_can_be(tmp_path: Path, raw: bytes, names: list[str]) -> None:
+    (tmp_path / "courses.csv").write_bytes(raw)
+    found = read_table(tmp_path / "courses.csv")
+    assert [[column.text(0)] for column in found.values()] == [["C1"], names]
