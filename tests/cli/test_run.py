@@ -295,3 +295,13 @@ def test_two_runs_leave_identical_marts(cli: Any, whole: tuple[Path, Any], works
         query = f"SELECT {', '.join(columns)} FROM mart.{name} ORDER BY ALL"  # noqa: S608 - names of ours
         assert "run_date" in columns
         assert rows(workspace, query) == rows(whole[0], query)
+
+
+@pytest.mark.parametrize("how", [(), ("--dry-run",)])
+def test_with_too_little_memory_it_says_what_it_needs_and_begins_nothing(
+    cli: Any, workspace: Path, told: Callable[[str], Any], how: tuple[str, ...]
+) -> None:
+    done = cli("run", "--demo", "--set", "budget.memory=384MB", *how)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert told(done.stderr).error.startswith("the whole way needs 480 MB of memory or more, and 384 MB are there")
+    assert list(workspace.iterdir()) == []
