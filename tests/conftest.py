@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from effort import FULL
 
 if TYPE_CHECKING:
     from real_store import AzureServer, S3Server
@@ -45,8 +46,7 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.fault_seed is None:  # workers are told the one that their session drew
         # The sample of every day is the same every day; all of it is drawn anew.
-        fresh = os.environ.get("SS_TEST_FULL") == "1"
-        config.option.fault_seed = int.from_bytes(os.urandom(3), "big") if fresh else SAMPLE_SEED
+        config.option.fault_seed = int.from_bytes(os.urandom(3), "big") if FULL else SAMPLE_SEED
     from fault_book import FaultBook
 
     config.pluginmanager.register(FaultBook(config.option.fault_seed), "fault-book")
@@ -57,9 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    full = os.environ.get("SS_TEST_FULL") == "1"
     for item in items:
-        if item.get_closest_marker("full") and not full:
+        if item.get_closest_marker("full") and not FULL:
             item.add_marker(pytest.mark.skip(reason="long: scripts/test --full"))
         if item.get_closest_marker("posix") and sys.platform == "win32":
             item.add_marker(pytest.mark.skip(reason="not on Windows"))

@@ -30,11 +30,13 @@ from studentsuccess.warehouse.trash import (
     MANIFEST,
     UNDO,
     Trash,
+    lost_manifests,
     manifest_path,
     remove_hollow,
     standing_trash,
     tidy,
     trash_path,
+    world,
 )
 
 TARGETS = ("trash",)
@@ -240,7 +242,7 @@ def plan_undo(context: Context, settled: Sequence[str] = ()) -> UndoPlan:
     """
     trashes = standing_trash(context.workspace)
     if not trashes or UNDO in settled:
-        _refuse_nameless(context.workspace, trashes)
+        _refuse_nameless(context.workspace)
         return UndoPlan(context, None, len(trashes), ended=UNDO in settled)
     newest, root = trashes[-1], context.workspace.root
     _refuse_links(root, newest)
@@ -248,16 +250,13 @@ def plan_undo(context: Context, settled: Sequence[str] = ()) -> UndoPlan:
     return UndoPlan(context, newest, len(trashes) - 1)
 
 
-def _refuse_nameless(workspace: Workspace, trashes: Sequence[Trash]) -> None:
-    """A trash with files whose manifest is gone or was tampered with is not empty."""
-    known = {trash.run_id for trash in trashes}
-    folders = workspace.trash.iterdir() if workspace.trash.is_dir() else ()
-    for folder in sorted(folders):
-        if folder.name not in known and any(path.is_file() for path in (folder / "files").rglob("*")):
-            raise ContractError(
-                f"`{workspace.name_of(folder)}` holds files, and no manifest that says where they belong",
-                "see what is damaged: `ss verify`; the files are below its `files`, by their old paths",
-            )
+def _refuse_nameless(workspace: Workspace) -> None:
+    """A trash whose manifest is gone or was tampered with is not empty."""
+    for manifest in lost_manifests(workspace, world(workspace)):
+        raise ContractError(
+            f"`{workspace.name_of(manifest)}` is missing or no manifest: nobody knows what to bring back",
+            "see what is damaged: `ss verify`; the files are beside it, in `files`, by their old paths",
+        )
 
 
 def _refuse_broken(root: Path, trash: Trash, *, may_wait: bool = False) -> None:

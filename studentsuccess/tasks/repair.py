@@ -1,7 +1,7 @@
 """`ss verify --repair`: what is made of something else is made again; what is not is named and left as it is.
 
 A damaged file goes to the trash before its step runs again, because somebody may have written into it. Nothing is
-committed while rows are wrong that can't be made again: the ledger would take them for right from then on.
+made while rows are wrong that can't be made again: what is made of them would be wrong too.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def plan(context: Context) -> RepairPlan:
 
 
 def _is_of_the_warehouse(finding: Finding, context: Context) -> bool:
-    """A table, or the file itself: a commit would note its rows as they are now."""
+    """A table, or the file itself."""
     return finding.subject == context.workspace.warehouse.name or finding.subject.startswith(_SCHEMAS)
 
 

@@ -28,10 +28,9 @@ def rows_to_note(earlier: Sequence[StoredRun], before: Mapping[str, int], after:
     So rows that somebody else took away or brought stay in `ss verify` until the table is made again.
     """
     noted: dict[str, int] = json.loads(earlier[-1].ledger_line)["warehouse_rows"] if earlier else {}
-    alone = {table for table in before.keys() | noted.keys() if before.get(table) == after.get(table)}
-    return {table: noted[table] for table in noted.keys() & alone} | {
-        table: rows for table, rows in after.items() if table not in alone or (rows == 0 and table not in noted)
-    }
+    alone = {table: rows for table, rows in noted.items() if before.get(table) == after.get(table)}
+    empty = {table: 0 for table, rows in after.items() if rows == 0 and table not in noted}
+    return empty | alone | {table: rows for table, rows in after.items() if rows != before.get(table)}
 
 
 def has_rows(connection: DuckDBPyConnection, schema: str, table: str) -> bool:

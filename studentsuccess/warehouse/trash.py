@@ -141,6 +141,13 @@ def _refuse_link(workspace: Workspace) -> None:
         )
 
 
+def lost_manifests(workspace: Workspace, world: World) -> tuple[Path, ...]:
+    """Those that the ledger knows of and nobody can read: their trash is not empty."""
+    runs = dict.fromkeys(one.run_id for one in world.taken.values() if not one.emptied)
+    paths = (manifest_path(workspace, run_id) for run_id in runs)
+    return tuple(path for path in paths if read_manifest(path) is None)
+
+
 def read_manifest(path: Path) -> Trash | None:
     """The manifest of a trash, unless it is none: then nothing of it is believed."""
     try:

@@ -21,7 +21,7 @@ from studentsuccess.warehouse.runs import StoredRun, stored_runs
 from studentsuccess.warehouse.sql import identifier, statement
 from studentsuccess.warehouse.staging import dead_runs, is_staged, temp_files
 from studentsuccess.warehouse.tables import table_rows
-from studentsuccess.warehouse.trash import CLEAN, World, manifest_path, read_manifest, told
+from studentsuccess.warehouse.trash import CLEAN, World, lost_manifests, told
 from studentsuccess.warehouse.views import missing_views
 
 Level = Literal["damage", "warning", "ok"]
@@ -202,9 +202,8 @@ def _trash(workspace: Workspace, world: World, owed: Mapping[str, Path]) -> Iter
         what = f"{difference} since run {one.run_id} (`{CLEAN}`) put it in the trash"
         level: Level = "warning" if difference == _MISSING else "damage"
         yield Finding(level, one.where, what, _GIVEN_UP)
-    for run_id in dict.fromkeys(one.run_id for one in standing):
-        manifest = manifest_path(workspace, run_id)
-        if read_manifest(manifest) is None and _name(workspace, manifest) not in owed:
+    for manifest in lost_manifests(workspace, world):
+        if _name(workspace, manifest) not in owed:
             wrong += 1
             yield Finding("damage", _name(workspace, manifest), "is missing or no manifest of that trash", _GIVEN_UP)
     if standing and not wrong:

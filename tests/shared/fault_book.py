@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from effort import FULL
 
 PAGE = Path(__file__).resolve().parents[2] / ".cache" / "faults.md"
 FAULT = "fault"
@@ -40,7 +40,7 @@ class FaultBook:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         worker = hasattr(session.config, "workerinput")
-        if os.environ.get("SS_TEST_FULL") == "1" and self.done and not worker:
+        if FULL and self.done and not worker:
             PAGE.parent.mkdir(exist_ok=True)
             PAGE.write_text(self.page(), "utf-8")
 
