@@ -450,6 +450,7 @@ def test_killed_anywhere_an_emptying_is_ended_by_the_next_one(context: Context, 
     die(context, step, "empty")
     assert "damage" not in levels(context)
     settle(context)
+    assert (clean.plan_undo(context).trash is None) == (step not in ("locked", "recorded"))
     clean.run_empty(clean.plan_empty(context))
     (workspace / "logs" / "more.log").write_text("more")
     run(context, "logs")
