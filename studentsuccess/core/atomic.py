@@ -43,16 +43,23 @@ def promote(temp: Path, target: Path) -> None:
 
 
 @contextmanager
-def atomic_writer(target: Path, token: str = NEW) -> Iterator[BinaryIO]:
-    """A binary file that becomes `target` only when the block ends without an error."""
+def atomic_writer(target: Path, token: str = NEW, durable: bool = True) -> Iterator[BinaryIO]:
+    """A binary file that becomes `target` only when the block ends without an error.
+
+    One that need not be durable is not synced: after a power cut it may be broken, and who reads it must see that.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     temp = temp_path(target, token)
     try:
         with temp.open("wb") as sink:
             yield sink
-            sink.flush()
-            os.fsync(sink.fileno())
-        promote(temp, target)
+            if durable:
+                sink.flush()
+                os.fsync(sink.fileno())
+        if durable:
+            promote(temp, target)
+        else:
+            temp.replace(target)
     except BaseException:
         with suppress(OSError):
             temp.unlink()

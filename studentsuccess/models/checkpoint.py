@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from studentsuccess.core.atomic import temp_path
+from studentsuccess.core.atomic import atomic_writer
 from studentsuccess.models.incremental import State
 from studentsuccess.models.softmax import Doubles
 
@@ -59,25 +59,18 @@ class Checkpoints:
         """Whole or not at all. It is not synced: after a power cut the training begins anew."""
         from safetensors.numpy import save
 
-        self.folder.mkdir(parents=True, exist_ok=True)
         loss = float(state.best_loss)
         facts = {"best_loss": loss, "best_epoch": state.best_epoch, "epoch": state.epoch, "losses": losses}
         text, arrays = json.dumps(facts), {name: getattr(state, name) for name in _ARRAYS}
-        path = self._path(stage)
-        temp = temp_path(path, "new")
-        try:
-            temp.write_bytes(save(arrays, {"state": text, "check": _check(text, arrays.values())}))
-            temp.replace(path)
-        except OSError:
-            temp.unlink(missing_ok=True)
-            raise
+        with atomic_writer(self._path(stage), durable=False) as sink:
+            sink.write(save(arrays, {"state": text, "check": _check(text, arrays.values())}))
 
     def exist(self) -> bool:
-        return any(True for _ in self._files())
+        return any(True for _ in self.folder.glob(f"{self.key[:24]}-*.safetensors"))
 
     def clear(self) -> None:
-        """The training is done, or begins anew."""
-        for path in self._files():
+        """The training is done, or begins anew. A checkpoint that a kill left half-written goes with the others."""
+        for path in self.folder.glob(f"*{self.key[:24]}-*"):
             with suppress(OSError):
                 path.unlink()
         with suppress(OSError):
@@ -85,9 +78,6 @@ class Checkpoints:
 
     def _path(self, stage: str) -> Path:
         return self.folder / f"{self.key[:24]}-{stage}.safetensors"
-
-    def _files(self) -> Iterator[Path]:
-        return self.folder.glob(f"{self.key[:24]}-*.safetensors")
 
 
 def _check(facts: str, arrays: Iterable[Doubles]) -> str:

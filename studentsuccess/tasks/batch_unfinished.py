@@ -15,7 +15,7 @@ import numpy as np
 
 from studentsuccess.batching.instance import Grouping, Placement
 from studentsuccess.config.workspace import Workspace
-from studentsuccess.core.atomic import temp_path
+from studentsuccess.core.atomic import atomic_writer
 from studentsuccess.tasks.batch_journal import stage_of, stage_text
 from studentsuccess.warehouse.stages import Stage
 
@@ -61,11 +61,8 @@ class Unfinished:
 
     def _keep(self, name: str, arrays: Mapping[str, Any], facts: Mapping[str, Any], stage: Stage) -> None:
         """Whole or not at all. It is not synced: after a power cut the stage is done again."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temp = temp_path(self._path(name), stage.run_id)
-        with temp.open("wb") as sink:
+        with atomic_writer(self._path(name), stage.run_id, durable=False) as sink:
             np.savez(sink, facts=np.array(json.dumps(facts, default=dict)), stage=np.array(stage_text(stage)), **arrays)
-        temp.replace(self._path(name))
 
     def _load(self, name: str, arrays: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any], Stage] | None:
         """Every part of the file has a checksum, which is looked at when it is read."""

@@ -88,6 +88,16 @@ def tree() -> dict[tuple[str, ...], Any]:
 
 
 @pytest.fixture(scope="session")
+def learned_once(demo_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo with a table and a model that learned from it; not to be written to."""
+    import studentsuccess as ss
+
+    folder = shutil.copytree(demo_once, tmp_path_factory.mktemp("learned") / "workspace")
+    ss.train(put(folder / "learn.csv", students(120)), "Outcome", folder, settings={"train.epochs": "2"})
+    return folder
+
+
+@pytest.fixture(scope="session")
 def foretold_once(demo_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo with predictions, marts that are published in a folder, and a trial; not to be written to."""
     from studentsuccess.core.reporter import SilentReporter
@@ -141,12 +151,10 @@ def something(workspace: Path, request: pytest.FixtureRequest) -> Callable[[tupl
         if words in SENT and words not in ready:
             noted(workspace, an_entry(), archived=True)
             ready.add(words)
-        if words[:1] in (("train",), *((name,) for name in LEARNED)) and not (workspace / "learn.csv").exists():
+        if words[:1] == ("train",) and not (workspace / "learn.csv").exists():
             put(workspace / "learn.csv", students(120))
-            if words[0] in LEARNED:
-                import studentsuccess as ss
-
-                ss.train(workspace / "learn.csv", "Outcome", workspace, settings={"train.epochs": "2"})
+        if words[:1] in {(name,) for name in LEARNED} and not (workspace / "learn.csv").exists():
+            shutil.copytree(request.getfixturevalue("learned_once"), workspace, dirs_exist_ok=True)
         if words[:1] in {(name,) for name in FORETOLD} and not (workspace / "published").exists():
             shutil.copytree(request.getfixturevalue("foretold_once"), workspace, dirs_exist_ok=True)
         if words[:1] == ("batch",) and not (workspace / "term").exists():

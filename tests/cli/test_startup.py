@@ -1,4 +1,4 @@
-"""What a start may not do: import what help does not need, or talk to the network."""
+"""What a start may not do: import what help does not need, talk to the network, or colour what goes into a pipe."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import pytest
 
 Words = tuple[str, ...]
 HEAVY = {"pandas", "numpy", "sklearn", "duckdb", "pyarrow", "azure", "pydantic", "polars", "rich", "joblib", "filelock"}
+ESCAPE = "\x1b"
+COLOURED = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "GITHUB_ACTIONS": "true"}
 SPY = """
 import atexit, json, os, sys
 atexit.register(lambda: open(os.environ["SPY"], "w").write(json.dumps(sorted({n.split(".")[0] for n in sys.modules}))))
@@ -53,8 +55,9 @@ def imported(tmp_path: Path, workspace: Path, clean_env: dict[str, str]) -> Call
 
 
 def test_help_imports_nothing_heavy_and_no_rich(imported: Any, place: Words) -> None:
-    text, modules = imported(*place, "--help")
+    text, modules = imported(*place, "--help", **COLOURED)
     assert "Usage:" in text
+    assert ESCAPE not in text
     assert HEAVY & modules == set()
 
 
@@ -90,11 +93,12 @@ def offline(tmp_path: Path, clean_env: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("demo")
-def test_no_command_reaches_for_the_network(
+def test_no_command_reaches_for_the_network_or_colours_a_pipe(
     run_ss: Any, tmp_path: Path, offline: dict[str, str], words: Words, something: Any
 ) -> None:
-    done = run_ss(*something(words), env=offline)
+    done = run_ss(*something(words), env=offline | COLOURED)
     assert done.returncode == 0, done.stderr
+    assert ESCAPE not in done.stdout + done.stderr
     assert not (tmp_path / "tried").exists()
     # Only a plan to send something looks at Azure's library; no command that stays here does.
     assert (tmp_path / "tried.azure").exists() == (words == ("train", "remote"))

@@ -106,8 +106,10 @@ def test_quiet_leaves_stderr_empty_where_all_is_well(cli: Any, words: Words, som
 STEERED = ({}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}, {"GITHUB_ACTIONS": "true"})
 
 
+@pytest.mark.some
 @pytest.mark.usefixtures("demo")
 def test_nothing_escapes_into_a_pipe(run_ss: Any, place: Words, something: Something) -> None:
+    """Of every command and every help, `test_startup` asks it too, with all that steers colour at once."""
     some = sample(STEERED, daily=STEERED[1:2])
     calls = [((*place, "-h"), env) for env in STEERED]
     calls += [(words, env) for env in some for words in (something(place), (*place, "--nonsense"))]

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from file_limits import no_file_longer_than
 from gathered import prepared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from studentsuccess.core.atomic import NEW, temp_path
 from studentsuccess.models.checkpoint import Checkpoints
 from studentsuccess.models.incremental import Effort, Learner, State
 
@@ -108,6 +110,27 @@ def test_a_save_replaces_the_one_before_and_leaves_nothing_beside_it(tmp_path: P
     assert len(list(tmp_path.iterdir())) == 1
     assert kept.restore("learn", found) == [0.5, 0.5]
     assert bits(found.state) == bits(made_state(seed=2))
+
+
+def test_a_disk_that_refuses_a_checkpoint_leaves_the_one_before(tmp_path: Path) -> None:
+    kept, larger, found = Checkpoints(tmp_path, KEY, resume=True), Holder(State.begin(4_000, 3)), blank()
+    kept.save("learn", made_state(), [0.5])
+    with no_file_longer_than(10_000), pytest.raises(OSError, match="too large"):
+        kept.save("learn", larger.state, [])
+    assert len(list(tmp_path.iterdir())) == 1
+    assert kept.restore("learn", found) == [0.5]
+
+
+def test_a_checkpoint_that_a_kill_left_half_written_goes_with_the_others(tmp_path: Path) -> None:
+    folder = tmp_path / ".unfinished"
+    kept = Checkpoints(folder, KEY, resume=True)
+    kept.save("learn", made_state(), [])
+    whole = next(folder.iterdir())
+    temp_path(whole, NEW).write_bytes(whole.read_bytes()[:40])
+    whole.unlink()
+    assert not kept.exist()
+    kept.clear()
+    assert not folder.exists()
 
 
 def test_what_was_restored_can_be_learned_on(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from file_limits import no_file_longer_than
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +87,14 @@ def test_a_part_of_it_is_nothing(tmp_path: Path, part: int) -> None:
     kept = Unfinished(tmp_path)
     kept.keep_placement(Placement(np.arange(5, dtype=np.int32), np.arange(5, dtype=np.int32), 0.5), STAGE)
     (tmp_path / "rooms.npz").write_bytes((tmp_path / "rooms.npz").read_bytes()[:part])
+    assert kept.placement() is None
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    kept, many = Unfinished(tmp_path / "kept"), np.zeros(4_000, np.int32)
+    with no_file_longer_than(10_000), pytest.raises(OSError, match="too large"):
+        kept.keep_placement(Placement(many, many, 1.0), STAGE)
+    assert list(kept.folder.iterdir()) == []
     assert kept.placement() is None
 
 

@@ -16,11 +16,13 @@ from duckdb import DuckDBPyConnection
 
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.digest import FileFact
+from studentsuccess.core.writer import OrderedWriter, WriteFailed
 from studentsuccess.errors import BusyError, SsError, StorageError, UsageError
 from studentsuccess.warehouse import commit as commit_module
 from studentsuccess.warehouse.commit import find_done, is_done, record_failure
 from studentsuccess.warehouse.database import connect
 from studentsuccess.warehouse.ledger import append_line, build_line, read_chain
+from studentsuccess.warehouse.recovery import storage_errors
 from studentsuccess.warehouse.runs import stored_runs
 from studentsuccess.warehouse.verify import verify
 
@@ -194,6 +196,21 @@ def test_a_disk_that_refuses_a_staged_file_is_named_and_harmless(
     assert "other.csv" in raised.value.message
     assert well(workspace, job)
     assert len(stored(workspace, job)) == 1
+
+
+def test_what_a_writing_thread_was_refused_is_named_and_a_broken_pipe_is_no_storage(tmp_path: Path) -> None:
+    def writing(refusal: OSError) -> None:
+        def refuse(_item: str) -> None:
+            raise refusal
+
+        with storage_errors(tmp_path / "scored.csv"), OrderedWriter(refuse) as writer:
+            writer.put("a batch")
+
+    with pytest.raises(StorageError, match=r"no space left on the disk of `.*scored\.csv`"):
+        writing(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    with pytest.raises(WriteFailed) as refused:
+        writing(BrokenPipeError(errno.EPIPE, "broken"))
+    assert isinstance(refused.value.cause, BrokenPipeError)
 
 
 def test_a_lost_warehouse_with_its_changes_left_is_not_started_anew(workspace: Workspace, job: ModuleType) -> None:

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import duckdb
 import pytest
+from file_limits import no_file_longer_than
 
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.errors import BusyError, ExitCode, SsError, StorageError, UsageError
@@ -218,6 +219,23 @@ def test_a_storage_fault_names_the_path(workspace: Workspace, text: str, says: s
     assert isinstance(found, StorageError)
     assert says in found.message
     assert str(workspace.warehouse) in found.message
+
+
+def test_a_commit_that_the_disk_refuses_is_a_storage_error_and_nothing_of_it_is_kept(
+    loaded: Workspace, job: ModuleType
+) -> None:
+    def add_a_lot() -> None:
+        with connect(loaded, job.LIMITS) as connection:
+            connection.execute("BEGIN TRANSACTION")
+            connection.execute("INSERT INTO core.course_run SELECT range, 'BBB', '2014J', 240 FROM range(9999)")
+            with no_file_longer_than(10_000):
+                connection.execute("COMMIT")
+
+    with pytest.raises(StorageError, match="outcome unknown, safe to run again") as refused:
+        add_a_lot()
+    assert str(loaded.root) in refused.value.message
+    with connect(loaded, job.LIMITS, read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM core.course_run").fetchone() == (3,)
 
 
 def test_a_defect_of_ours_is_not_dressed_up(loaded: Workspace, job: ModuleType) -> None:
