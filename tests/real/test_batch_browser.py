@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from browser import NAMES, Browser, browsing
 from made_batches import HARD, a_grouping, a_placement, a_problem
-from page_looks import DESK, OVERLAPS, PHONE, STICKS_OUT, WIDE, pixels
+from page_looks import DESK, PHONE, colour, fits, letter_sizes, pixels, spoken
 
 from studentsuccess.batching.instance import Instance, Rule, Sizes
 from studentsuccess.batching.outputs import Solution, names_of
@@ -83,19 +83,7 @@ def awkward(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("width", [PHONE, DESK])
 @pytest.mark.parametrize("which", ["usual", "awkward"])
 def test_it_fits_and_asks_for_nothing(browser: Browser, which: str, width: int, request: pytest.FixtureRequest) -> None:
-    found: Path = request.getfixturevalue(which)
-    browser.requests.clear()
-    browser.complaints.clear()
-    browser.look(width)
-    browser.open(found)
-    assert browser.ask(WIDE) <= width
-    assert browser.ask(STICKS_OUT) == []
-    assert browser.ask(OVERLAPS) == []
-    drawn = pixels(browser.picture())
-    assert drawn.shape[1] == width
-    assert drawn.std() > 0.05
-    assert browser.requests == [found.as_uri()]
-    assert browser.complaints == []
+    fits(browser, request.getfixturevalue(which), width)
 
 
 def test_every_question_has_its_picture_in_colour(browser: Browser, usual: Path) -> None:
@@ -112,18 +100,13 @@ def test_every_question_has_its_picture_in_colour(browser: Browser, usual: Path)
     heights = browser.ask("[...document.querySelectorAll('svg')].map(svg => svg.getBoundingClientRect().height)")
     assert len(heights) == PICTURES
     assert all(height > 60 for height in heights)
-    drawn = pixels(browser.picture())
-    assert ((drawn.max(axis=2) - drawn.min(axis=2)) > 0.3).mean() > 0.003
+    assert colour(pixels(browser.picture())) > 0.003
 
 
 def test_the_letters_of_a_picture_can_be_read_on_a_phone(browser: Browser, usual: Path) -> None:
     browser.look(PHONE)
     browser.open(usual)
-    sizes = browser.ask(
-        "[...document.querySelectorAll('svg text')].map(text =>"
-        " parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)"
-    )
-    assert min(sizes) >= 10
+    assert min(letter_sizes(browser)) >= 10
 
 
 def test_in_the_dark_it_is_dark_and_on_paper_light(browser: Browser, usual: Path) -> None:
@@ -141,12 +124,10 @@ def test_a_reader_of_the_page_is_told_every_picture_and_table(browser: Browser, 
     """As the browser tells a screen reader."""
     browser.look(DESK)
     browser.open(usual)
-    browser.call("Accessibility.enable")
-    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
-    images = [node for node in nodes if node.get("role", {}).get("value") in ("image", "img")]
+    images = spoken(browser, "image", "img")
     assert len(images) == PICTURES
-    assert all(len(node["name"]["value"]) > 10 for node in images)
-    tables = [node["name"]["value"] for node in nodes if node.get("role", {}).get("value") == "table"]
+    assert all(len(name) > 10 for name in images)
+    tables = spoken(browser, "table")
     assert any("hard to place" in name for name in tables)
     assert any("Use of rooms by shift" in name for name in tables)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browser import NAMES, Browser, browsing
 from made_facts import course, made_facts, made_setting, made_trial
-from page_looks import DESK, OVERLAPS, PHONE, STICKS_OUT, WIDE, pixels
+from page_looks import DESK, PHONE, colour, fits, letter_sizes, pixels, spoken
 
 from studentsuccess.core.page_html import html
 from studentsuccess.insights.report import compose
@@ -63,20 +63,7 @@ def _written(factory: pytest.TempPathFactory, text: str) -> Path:
 @pytest.mark.parametrize("width", [PHONE, DESK])
 @pytest.mark.parametrize("which", ["usual", "awkward"])
 def test_it_fits_and_asks_for_nothing(browser: Browser, which: str, width: int, request: pytest.FixtureRequest) -> None:
-    page: Path = request.getfixturevalue(which)
-    browser.requests.clear()
-    browser.complaints.clear()
-    browser.look(width)
-    browser.open(page)
-    assert browser.ask(WIDE) <= width
-    assert browser.ask(STICKS_OUT) == []
-    assert browser.ask(OVERLAPS) == []
-    drawn = pixels(browser.picture())
-    assert drawn.shape[1] == width
-    assert drawn.shape[0] > 3_000
-    assert drawn.std() > 0.05
-    assert browser.requests == [page.as_uri()]
-    assert browser.complaints == []
+    assert fits(browser, request.getfixturevalue(which), width).shape[0] > 3_000
 
 
 def test_every_picture_is_drawn_in_colour(browser: Browser, usual: Path) -> None:
@@ -89,19 +76,13 @@ def test_every_picture_is_drawn_in_colour(browser: Browser, usual: Path) -> None
         "[...new Set([...document.querySelectorAll('svg [class]')].map(a => getComputedStyle(a).fill))]"
     )
     assert len(fills) >= 5
-    drawn = pixels(browser.picture())
-    coloured = (drawn.max(axis=2) - drawn.min(axis=2)) > 0.3
-    assert coloured.mean() > 0.005
+    assert colour(pixels(browser.picture())) > 0.005
 
 
 def test_the_letters_of_a_picture_can_be_read_on_a_phone(browser: Browser, usual: Path) -> None:
     browser.look(PHONE)
     browser.open(usual)
-    sizes = browser.ask(
-        "[...document.querySelectorAll('svg text')].map(text =>"
-        " parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)"
-    )
-    assert min(sizes) >= 10
+    assert min(letter_sizes(browser)) >= 10
 
 
 def test_in_the_dark_it_is_dark(browser: Browser, usual: Path) -> None:
@@ -135,8 +116,6 @@ def test_a_reader_of_the_page_is_told_every_picture(browser: Browser, usual: Pat
     """As the browser tells a screen reader."""
     browser.look(DESK)
     browser.open(usual)
-    browser.call("Accessibility.enable")
-    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
-    images = [node for node in nodes if node.get("role", {}).get("value") in ("image", "img")]
+    images = spoken(browser, "image", "img")
     assert len(images) == 7
-    assert all(len(node["name"]["value"]) > 30 for node in images)
+    assert all(len(name) > 30 for name in images)
