@@ -35,6 +35,7 @@ from studentsuccess.config.workspace import Workspace
 from studentsuccess.warehouse.ledger import DONE, read_chain
 
 KILL = 9  # SIGKILL, where there are signals
+NOT_REACHED = "a system call that was not reached"  # on another schedule a thread may make fewer
 PATIENCE = 300  # seconds until a command that should end is given up; never waited for otherwise
 Kind = TypeVar("Kind")
 # Calls by which a command changes what is on the disk.
@@ -362,9 +363,9 @@ def strike(process: subprocess.Popen[bytes], seconds: float, blow: int = KILL) -
     return Ended(process.returncode, _text(out), _text(err))
 
 
-def injected(strace: str, call: str, what: str, when: str) -> list[str]:
-    """The words before a command that make its N-th system call of a kind fail, or be its last."""
-    return [strace, "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"]
+def injected(strace: str, call: str, what: str, when: str, seen: str | Path = os.devnull) -> list[str]:
+    """The words before a command that make its N-th system call of a kind fail, or be its last; what strace saw."""
+    return [strace, "-f", "-qq", "-o", str(seen), "-e", f"trace={call}", "-e", f"inject={call}:{what}:when={when}"]
 
 
 def in_turn(counts: Mapping[Kind, int], draw: random.Random) -> list[tuple[Kind, int]]:

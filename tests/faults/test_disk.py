@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from harness import COMMANDS, Command, Ended, Lab, damage, drawn, in_turn, injected
+from harness import COMMANDS, NOT_REACHED, Command, Ended, Lab, damage, drawn, in_turn, injected
 
 pytestmark = pytest.mark.posix
 Tally = Callable[..., None]
@@ -34,7 +34,7 @@ def check_told(ended: Ended, folder: Path) -> None:
         assert any(place in errors[0] for place in (str(folder), tempfile.gettempdir(), "stdout")), ended
 
 
-@pytest.mark.turns(full=8, sample=1)
+@pytest.mark.turns(full=12, sample=1)
 def test_a_write_or_a_sync_that_fails(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:
@@ -42,9 +42,10 @@ def test_a_write_or_a_sync_that_fails(
     faults = in_turn({one: calls.get(one[0], 0) for one in FAILURES}, drawn(seed, command.name, "fails"))
     (call, error, on), number = faults[turn % len(faults)]
     lab.before(command, folder)
-    prefix = injected(strace, call, f"error={error}", f"{number}{on}")
+    seen = folder.with_name("seen")
+    prefix = injected(strace, call, f"error={error}", f"{number}{on}", seen)
     ended = lab.call([*command.words, "-q"], folder, prefix=prefix)
-    tally("a call that fails", of=command.name)
+    tally("a call that fails" if "(INJECTED)" in seen.read_text("utf-8", "replace") else NOT_REACHED, of=command.name)
     check_told(ended, folder)
     lab.check_again(command, folder)
 
