@@ -49,6 +49,8 @@ def translated(place: str) -> Iterator[None]:
             ) from problem
         if isinstance(problem, ConnectionError | TimeoutError):
             raise NetworkLostError(f"{place}: the connection broke") from problem
+        if _NOBODY_TO_TRUST in str(problem):
+            raise NetworkLostError(f"{place}: {_broken(str(problem))}", _TRUST) from problem
         raise
 
 
@@ -88,12 +90,18 @@ def _no_login(text: str) -> SsError:
     found = re.search(r"AADSTS\d+", text)
     if found:
         return no_access(f"Azure refused the login ({found[0]})", f"see whether it is the right one; {LOGIN}")
+    if _NOBODY_TO_TRUST in text:
+        return NetworkLostError(f"Azure's login can't be reached: {_broken(text)}", _TRUST)
     if _is_network(text):
         return NetworkLostError(f"Azure's login can't be reached: {_broken(text)}")
     return no_access("nobody is logged in to Azure", LOGIN)
 
 
+# What requests says of a file of certificates that is not there or may not be read.
+_NOBODY_TO_TRUST = "TLS CA certificate bundle"
+_TRUST = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names that file: correct it, or leave it out"
 _NETWORK = (
+    (_NOBODY_TO_TRUST, "the file of certificates can't be read"),
     (r"resolve|Name or service|getaddrinfo", "its address is not known"),
     (r"Tunnel connection failed", "the proxy refused"),
     (r"certificate|SSL|TLS", "no secure connection could be made"),

@@ -356,6 +356,7 @@ WRONG: dict[str, tuple[dict[str, str | None], str]] = {
     "compute": ({"SS_AZURE__COMPUTE": "gpu-large"}, "there is no compute `gpu-large`"),
     "secret": ({"AZURE_CLIENT_SECRET": "guessed"}, "Azure refused the login (AADSTS7000215)"),
     "network": ({"HTTPS_PROXY": "http://127.0.0.1:9"}, ""),
+    "certificates": ({"REQUESTS_CA_BUNDLE": "/nowhere.pem"}, "the file of certificates can't be read"),
     "empty": ({"AZURE_CLIENT_ID": ""}, "one of them is empty or wrong"),
     "nobody": (
         {"AZURE_CLIENT_ID": None, "AZURE_CLIENT_SECRET": None, "HTTP_PROXY": "http://127.0.0.1:9", "PATH": ""},

@@ -51,7 +51,9 @@ def lab(
 
         @cache
         def cloud() -> Cloud:
-            return stack.enter_context(azure_wire.running(tmp_path_factory.mktemp("azure"), needs))
+            place = tmp_path_factory.mktemp("azure")
+            place.chmod(0o755)  # somebody else may have to read whom to trust
+            return stack.enter_context(azure_wire.running(place, needs))
 
         yield Lab(shared / "fault-lab", session_env, cloud, worker)
 
