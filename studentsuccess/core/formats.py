@@ -39,15 +39,15 @@ def parquet_batches(origin: Origin, rows: int) -> Iterator[pa.RecordBatch]:
         raise origin.error("is a damaged Parquet file", "copy it again from where it came") from None
 
 
-def parquet_kinds(origin: Origin) -> dict[str, Kind]:
-    """The columns of a Parquet file and what ours they are."""
+def parquet_kinds(origin: Origin) -> tuple[tuple[str, Kind], ...]:
+    """The columns of a Parquet file, of which two may have one name, and what ours they are."""
     import pyarrow.parquet as pq
 
     try:
         schema = pq.read_schema(origin.path)
     except pa.ArrowInvalid:
         raise origin.error("is a damaged Parquet file", "copy it again from where it came") from None
-    return {field.name: _kind(field, origin) for field in schema}
+    return tuple((field.name, _kind(field, origin)) for field in schema)
 
 
 def _kind(field: pa.Field, origin: Origin) -> Kind:

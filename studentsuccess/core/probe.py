@@ -42,14 +42,14 @@ def probe(path: Path, shown: str, encoding: str = "auto", delimiter: str = "auto
     head, whole = _head(origin)
     if first_bytes(path).startswith(PARQUET):
         kinds = parquet_kinds(origin)
-        names = tuple(kinds)
-        _refuse_duplicates(names, origin)
-        return Probe(Input(origin, Format.PARQUET, Dialect(",", names)), names, kinds)
+        names = tuple(name for name, _ in kinds)
+        _refuse_duplicates(names, origin, "the table")
+        return Probe(Input(origin, Format.PARQUET, Dialect(",", names)), names, dict(kinds))
     if not head.strip():
         raise origin.error("is empty", "export the file again, or leave it out")
     if head.lstrip()[:1] == b"{":
         names = tuple(json_fields(_lines(origin)))
-        _refuse_duplicates(names, origin)
+        _refuse_duplicates(names, origin, "the table")
         return Probe(Input(origin, Format.JSON_LINES, Dialect(",", names), header_records=0), names)
     return _probe_csv(head.decode("utf-8", "replace"), whole, origin, delimiter)
 
@@ -81,7 +81,7 @@ def _probe_csv(text: str, whole: bool, origin: Origin, delimiter: str) -> Probe:
     mark = _delimiter(text, whole, delimiter)
     header = next(iter(_records(text, mark, 1)), [])
     names = clean_header(header)
-    _refuse_duplicates(names, origin)
+    _refuse_duplicates(names, origin, "line 1: the header")
     given = Input(origin, Format.CSV, Dialect(mark, names), header_records)
     return Probe(given, tuple(header), has_rows=not whole or len(_records(text, mark, 2)) > 1)
 
@@ -129,9 +129,10 @@ def clean_header(header: Sequence[str]) -> tuple[str, ...]:
     return tuple(name or f"column_{position}" for position, name in enumerate(cleaned, 1))
 
 
-def _refuse_duplicates(names: Sequence[str], origin: Origin) -> None:
+def _refuse_duplicates(names: Sequence[str], origin: Origin, where: str) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        if (first := seen.setdefault(name.casefold(), name)) is not name:
+        if (first := seen.get(name.casefold())) is not None:
             same = "twice" if first == name else f"beside `{first}`, which differs only in case"
-            raise origin.error(f"line 1: the header has `{name}` {same}", "rename one of the two columns")
+            raise origin.error(f"{where} has `{name}` {same}", "rename one of the two columns")
+        seen[name.casefold()] = name

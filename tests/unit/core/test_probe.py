@@ -127,7 +127,12 @@ def test_a_cleaned_header_is_clean_and_has_no_empty_name(header: list[str]) -> N
 
 @pytest.mark.parametrize(
     ("header", "words"),
-    [("id,name,id", "`id` twice"), ("id, id", "`id` twice"), ("id,ID", "`ID` beside `id`, which differs only in case")],
+    [
+        ("id,name,id", "`id` twice"),
+        ("id, id", "`id` twice"),
+        ("id,e,e", "`e` twice"),  # Python has one object for each such letter
+        ("id,ID", "`ID` beside `id`, which differs only in case"),
+    ],
 )
 def test_a_duplicate_header_is_named(look: Look, header: str, words: str) -> None:
     with pytest.raises(ContractError) as found:
@@ -137,7 +142,7 @@ def test_a_duplicate_header_is_named(look: Look, header: str, words: str) -> Non
 
 
 def test_a_duplicate_field_of_json_lines_that_differs_in_case_is_named_too(look: Look) -> None:
-    with pytest.raises(ContractError, match="`ID` beside `id`"):
+    with pytest.raises(ContractError, match="the table has `ID` beside `id`"):
         look('{"id": 1}\n{"ID": 2}\n')
 
 
@@ -171,6 +176,13 @@ def test_a_parquet_file_is_known_by_its_content_and_brings_its_kinds(look: Look,
     pq.write_table(pa.table({"n": [1], "t": ["x"]}), tmp_path / "p")
     found = look((tmp_path / "p").read_bytes())
     assert (found.given.format, found.kinds) == (Format.PARQUET, {"n": Kind.INTEGER, "t": Kind.TEXT})
+
+
+def test_two_columns_of_one_name_in_parquet_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["e", "e"]), path)
+    with pytest.raises(ContractError, match="the table has `e` twice"):
+        probe(path, "t.parquet")
 
 
 def test_a_damaged_parquet_file_is_named(look: Look) -> None:
