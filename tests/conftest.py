@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from effort import FULL
@@ -31,7 +31,7 @@ STEERING = re.compile(
     r"|RISK_SPIKE_THRESHOLD_PCT|PIPELINE_DEMO_MODE|MODEL_BACKEND|AZURE_.*|AZUREML_.*"
 )
 
-SAMPLE_SEED = 1_602_592
+SAMPLE_SEED, SEED = 1_602_592, "fault_seed"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,9 +44,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.option.fault_seed is None:  # workers are told the one that their session drew
-        # The sample of every day is the same every day; all of it is drawn anew.
-        config.option.fault_seed = int.from_bytes(os.urandom(3), "big") if FULL else SAMPLE_SEED
+    if config.option.fault_seed is None:
+        # The sample of every day is the same every day; all of it is drawn anew, once for all workers.
+        anew = int.from_bytes(os.urandom(3), "big") if FULL else SAMPLE_SEED
+        config.option.fault_seed = getattr(config, "workerinput", {}).get(SEED, anew)
     from fault_book import FaultBook
 
     config.pluginmanager.register(FaultBook(config.option.fault_seed), "fault-book")
@@ -54,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "some: tried with every third command, and with all in full")
     config.addinivalue_line("markers", "full: takes long; runs with scripts/test --full")
     config.addinivalue_line("markers", "posix: needs signals, ptys or shells; skipped on Windows")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker parses the command line by itself, and would draw a seed of its own."""
+    node.workerinput[SEED] = node.config.option.fault_seed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -78,11 +78,22 @@ class Sqlite:
     def _opened(self, mode: str) -> Iterator[sqlite3.Connection]:
         """A connection that rolls back what is not committed; errors in our words."""
         try:
-            uri = f"{self.path.as_uri()}?mode={mode}"
-            with closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS, isolation_level=None)) as connection:
+            if mode == "ro":
+                self._settle()
+            with self._connected(mode) as connection:
                 yield connection
         except sqlite3.Error as problem:
             raise self._failed(problem) from None
+
+    def _settle(self) -> None:
+        """Somebody who died in a COMMIT left a journal, and only one who may write can roll it back."""
+        if self.path.with_name(f"{self.path.name}-journal").exists():
+            with self._connected("rw") as connection:
+                _shapes(connection)
+
+    def _connected(self, mode: str) -> closing[sqlite3.Connection]:
+        uri = f"{self.path.as_uri()}?mode={mode}"
+        return closing(sqlite3.connect(uri, uri=True, timeout=LOCK_SECONDS, isolation_level=None))
 
     def _failed(self, problem: sqlite3.Error) -> SsError:
         """What stopped the work, by SQLite's own name for it."""

@@ -654,6 +654,29 @@ def test_an_sqlite_file_that_somebody_writes_to_is_busy(
         assert refused(lambda: publish(warehouse, place)).code == ExitCode.BUSY
 
 
+def test_what_a_killed_commit_left_in_an_sqlite_file_is_rolled_back_first(warehouse: Workspace, tmp_path: Path) -> None:
+    """Its pages are half the new ones, and a journal beside it holds the old: only one who may write can use it."""
+    place, file = target("sqlite:///bi.db", "mart", tmp_path), tmp_path / "bi.db"
+    publish(warehouse, place)
+    whole = file.read_bytes()
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")  # so that changed pages go out before the end
+        writer.execute("BEGIN")
+        writer.execute(f'UPDATE "{marts.STUDENTS}" SET id_student = id_student || hex(randomblob(4000))')  # noqa: S608
+        left = {path: path.read_bytes() for path in (file, tmp_path / "bi.db-journal")}
+        writer.execute("ROLLBACK")
+    for path, content in left.items():
+        path.write_bytes(content)
+    assert file.read_bytes() != whole
+    assert {one.name: one.rows for one in place.look()}[marts.STUDENTS] == 30
+    for path, content in left.items():
+        path.write_bytes(content)
+    fill(warehouse, 70, 0.75)
+    publish(warehouse, place)
+    assert len(from_sqlite(file, marts.STUDENTS)) == 70
+    assert not (tmp_path / "bi.db-journal").exists()
+
+
 def test_a_folder_that_is_missing_around_an_sqlite_file_is_named(warehouse: Workspace, tmp_path: Path) -> None:
     problem = refused(lambda: publish(warehouse, target("sqlite:///no/bi.db", "mart", tmp_path)))
     assert (problem.code, str(tmp_path / "no") in problem.message) == (ExitCode.USAGE, True)
