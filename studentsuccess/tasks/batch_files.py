@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 
 from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.atomic import atomic_write_text
-from studentsuccess.core.locks import Owner, is_gone, this_process
 from studentsuccess.core.sinks import RowFormat, encode_rows, open_rows
 from studentsuccess.warehouse.commit import StagedFile
 from studentsuccess.warehouse.recovery import storage_errors
-from studentsuccess.warehouse.staging import RUN_ID, is_promised
+from studentsuccess.warehouse.staging import OWNER, RUN_ID, UNNAMED, is_left, is_promised, make_owned, remove_owned
 
 TABLES = ("student_batches", "batch_student_membership", "batch_course_enrollment", "batch_resource_assignment")
 QUALITY, IMPOSSIBLE, LOGS = "quality.json", "infeasible.json", "logs"
-OWNER = "owner.json"
 # Rows that are made into text at once.
 ROWS = 1 << 15
 
@@ -32,30 +28,21 @@ def beside(target: Path, workspace: Workspace, run_id: str) -> Iterator[Path]:
     """An empty folder on the target's disk. It is gone when the block ends, unless a COMMIT has promised its files."""
     folder = target.with_name(f".{target.name}.{run_id}.part")
     with storage_errors(folder):
-        folder.mkdir(parents=True)
-        (folder / OWNER).write_text(json.dumps(asdict(this_process())), "utf-8")
+        make_owned(folder)
     try:
         yield folder
     finally:
         if not is_promised(workspace, run_id):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_owned(folder)
 
 
 def clear_leftovers(target: Path) -> None:
     """Folders of runs that were killed. Only after a commit: what one of them had promised is in its place by then."""
-    pattern = re.compile(rf"\.{re.escape(target.name)}\.{RUN_ID}\.part")
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.{RUN_ID}\.part(\.\d+{re.escape(UNNAMED)})?")
     with suppress(OSError):
         for folder in target.parent.iterdir():
-            if pattern.fullmatch(folder.name) and _is_left(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_left(folder: Path) -> bool:
-    try:
-        said = json.loads((folder / OWNER).read_text("utf-8"))
-        return is_gone(Owner(int(said["pid"]), str(said["birth"]), str(said["host"])))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+            if pattern.fullmatch(folder.name) and is_left(folder):
+                remove_owned(folder)
 
 
 def write_table(folder: Path, name: str, table: pa.Table) -> None:

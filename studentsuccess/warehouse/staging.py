@@ -22,7 +22,7 @@ from studentsuccess.core.locks import Owner, is_gone, this_process
 RUN_ID = r"\d{8}T\d{6}-[0-9a-f]{6}"
 _RUN_FOLDER = re.compile(RUN_ID)
 _TEMP = re.compile(rf"\..+\.(?P<run_id>{RUN_ID})\.part")
-_OWNER_FILE = "owner.json"
+OWNER, UNNAMED = "owner.json", ".new"
 _NAMED_WITHIN = 3600  # seconds
 _PROMISED = "promised"
 
@@ -37,25 +37,25 @@ def staging_folder(workspace: Workspace, run_id: str) -> Iterator[Path]:
     if folder.is_dir():
         yield folder
         return
-    _make_owned(folder)
+    make_owned(folder)
     try:
         yield folder
     finally:
         if not is_promised(workspace, run_id):
             with suppress(OSError):
                 _unlink_files(workspace, (run_id,))
-            _remove(folder)
+            remove_owned(folder)
 
 
-def _remove(folder: Path) -> None:
+def remove_owned(folder: Path) -> None:
     """The owner goes last: killed in between, what is left can still be told to be nobody's."""
     with suppress(OSError):
         for entry in folder.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
-            elif entry.name != _OWNER_FILE:
+            elif entry.name != OWNER:
                 entry.unlink(missing_ok=True)
-        (folder / _OWNER_FILE).unlink(missing_ok=True)
+        (folder / OWNER).unlink(missing_ok=True)
         folder.rmdir()
 
 
@@ -74,11 +74,11 @@ def keep_promise(workspace: Workspace, run_id: str) -> None:
     (workspace.staging / run_id / _PROMISED).unlink(missing_ok=True)
 
 
-def _make_owned(folder: Path) -> None:
+def make_owned(folder: Path) -> None:
     """Folder and owner appear together: one without the other could be taken for a dead run's."""
-    unnamed = folder.with_name(f"{folder.name}.{os.getpid()}.new")
+    unnamed = folder.with_name(f"{folder.name}.{os.getpid()}{UNNAMED}")
     unnamed.mkdir(parents=True, exist_ok=True)
-    (unnamed / _OWNER_FILE).write_text(json.dumps(asdict(this_process())), "utf-8")
+    (unnamed / OWNER).write_text(json.dumps(asdict(this_process())), "utf-8")
     unnamed.rename(folder)
 
 
@@ -88,8 +88,20 @@ def dead_runs(workspace: Workspace) -> tuple[str, ...]:
 
 
 def hollow_folders(workspace: Workspace) -> tuple[Path, ...]:
-    """Folders without even an owner: each appears with one in it, so that these were being removed."""
-    return tuple(folder for folder in _run_folders(workspace) if folder.is_dir() and not any(folder.iterdir()))
+    """Folders without even an owner."""
+    return tuple(folder for folder in _run_folders(workspace) if _is_hollow(folder))
+
+
+def _is_hollow(folder: Path) -> bool:
+    """Without even an owner: each appears with one in it, so that this one was being removed."""
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def is_left(folder: Path) -> bool:
+    """Whether nobody will come back to a folder that has, had or was to have an owner."""
+    if folder.suffix == UNNAMED:
+        return _is_dead(folder) or _is_forgotten(folder)
+    return _is_dead(folder) or _is_hollow(folder)
 
 
 def running(workspace: Workspace) -> tuple[str, ...]:
@@ -110,7 +122,7 @@ def _is_own_folder(path: Path) -> bool:
 
 def _is_dead(folder: Path) -> bool:
     try:
-        said = json.loads((folder / _OWNER_FILE).read_text("utf-8"))
+        said = json.loads((folder / OWNER).read_text("utf-8"))
         owner = Owner(int(said["pid"]), str(said["birth"]), str(said["host"]))
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -149,7 +161,7 @@ def sweep(workspace: Workspace) -> None:
     dead = dead_runs(workspace)
     _unlink_files(workspace, dead)
     for run_id in dead:
-        _remove(workspace.staging / run_id)
+        remove_owned(workspace.staging / run_id)
     for folder in hollow_folders(workspace):
         with suppress(OSError):
             folder.rmdir()
@@ -161,13 +173,13 @@ def _unnamed(workspace: Workspace) -> tuple[Path, ...]:
     """Folders of processes that died while they made them, where that is certain."""
     if not _is_own_folder(workspace.staging):
         return ()
-    return tuple(folder for folder in workspace.staging.glob("*.new") if _is_dead(folder) or _is_forgotten(folder))
+    return tuple(folder for folder in workspace.staging.glob(f"*{UNNAMED}") if is_left(folder))
 
 
 def _is_forgotten(folder: Path) -> bool:
     """Its owner died before it had written its name: no process takes an hour for that."""
     try:
-        nameless = not (folder / _OWNER_FILE).exists() or (folder / _OWNER_FILE).stat().st_size == 0
+        nameless = not (folder / OWNER).exists() or (folder / OWNER).stat().st_size == 0
         return nameless and time.time() - folder.stat().st_mtime > _NAMED_WITHIN
     except OSError:
         return False

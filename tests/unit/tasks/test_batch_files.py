@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -16,7 +17,6 @@ from studentsuccess.config.workspace import Workspace
 from studentsuccess.core.locks import Owner, this_process
 from studentsuccess.errors import StorageError
 from studentsuccess.tasks.batch_files import (
-    OWNER,
     as_json,
     beside,
     clear_leftovers,
@@ -26,7 +26,7 @@ from studentsuccess.tasks.batch_files import (
     write_table,
     write_text,
 )
-from studentsuccess.warehouse.staging import promise, staging_folder
+from studentsuccess.warehouse.staging import OWNER, promise, staging_folder
 
 RUN = "20250901T080000-abcdef"
 
@@ -83,6 +83,26 @@ def test_only_what_dead_runs_left_is_cleared(tmp_path: Path) -> None:
     clear_leftovers(target)
     assert not gone.exists()
     assert all(one.exists() for one in kept)
+
+
+def test_a_folder_that_was_being_cleared_is_cleared(tmp_path: Path) -> None:
+    """Killed between the last file, which says whose it was, and the folder itself."""
+    target = tmp_path / "out"
+    hollow = target.with_name(f".{target.name}.{RUN}.part")
+    hollow.mkdir()
+    clear_leftovers(target)
+    assert not hollow.exists()
+
+
+def test_a_folder_whose_owner_died_before_it_had_written_its_name_goes_after_an_hour(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    unnamed = target.with_name(f".{target.name}.{RUN}.part.77.new")
+    unnamed.mkdir()
+    clear_leftovers(target)
+    assert unnamed.exists()
+    os.utime(unnamed, (1, 1))
+    clear_leftovers(target)
+    assert not unnamed.exists()
 
 
 def test_every_file_has_its_place_and_the_owner_has_none(tmp_path: Path) -> None:
