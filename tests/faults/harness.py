@@ -220,6 +220,26 @@ class Lab:
         counted: dict[str, int] = json.loads(book.read_text())
         return counted
 
+    def kill(self, command: Command, folder: Path, part: float) -> bool:
+        """After that part of the command's time; whether that hit."""
+        _, seconds = self.undisturbed(command)
+        with self.start(command.words, folder) as process:
+            return strike(process, seconds * part, KILL).code == -KILL
+
+    def kill_afresh(self, command: Command, folder: Path, part: float) -> bool:
+        """As `kill`, in a workspace in which nothing was done yet. Where it comes too late the command takes less time
+        than it once did beside others: that is remembered, and it is tried again."""
+        for _ in range(2):
+            self.before(command, folder)
+            began = time.monotonic()
+            if self.kill(command, folder, part):
+                return True
+            state, seconds = self.undisturbed(command)
+            self._undisturbed[command.name] = (state, min(seconds, time.monotonic() - began))
+            shutil.rmtree(folder)
+        self.before(command, folder)
+        return False
+
     def check_again(self, command: Command, folder: Path) -> None:
         """After a fault nothing is damaged; the same command again ends where an undisturbed one does."""
         assert not damage(folder), damage(folder)

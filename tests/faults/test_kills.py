@@ -18,14 +18,11 @@ RANDOM, TOO_LATE = "SIGKILL at a random moment", "a kill that came too late"
 def test_a_kill_at_a_random_moment(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally
 ) -> None:
-    _, seconds = lab.undisturbed(command)
-    lab.before(command, folder)
     for blow in range(1 + turn % 3):  # the run that should mend it is killed as well, and the one after that
-        with lab.start(command.words, folder) as process:
-            # Nothing is written before the program is loaded: the second half of its time is worth more.
-            moment = seconds * drawn(seed, command.name, turn, blow).triangular(0.1, 1.05, 0.8)
-            struck = strike(process, moment, KILL)
-        tally(RANDOM if struck.code == -KILL else TOO_LATE, of=command.name)
+        # Nothing is written before the program is loaded: the second half of its time is worth more.
+        part = drawn(seed, command.name, turn, blow).triangular(0.1, 1.05, 0.8)
+        hit = lab.kill(command, folder, part) if blow else lab.kill_afresh(command, folder, part)
+        tally(RANDOM if hit else TOO_LATE, of=command.name)
     lab.check_again(command, folder)
 
 
