@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,8 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for everything that a script starts in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # what is interrupted here would never hear of it
     if config.option.fault_seed is None:
         # The sample of every day is the same every day; all of it is drawn anew, once for all workers.
         anew = int.from_bytes(os.urandom(3), "big") if FULL else SAMPLE_SEED
