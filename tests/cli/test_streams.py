@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from effort import sample
 
 if TYPE_CHECKING:
     import pexpect
@@ -87,6 +86,7 @@ def test_json_is_nothing_at_all_when_there_is_no_result(cli: Any, workspace: Pat
         assert (done.exit_code, done.stdout) == (2, "")
 
 
+@pytest.mark.some
 @pytest.mark.usefixtures("demo")
 def test_csv_is_a_table_that_python_reads(cli: Any, words: Words, something: Something) -> None:
     import csv
@@ -95,6 +95,7 @@ def test_csv_is_a_table_that_python_reads(cli: Any, words: Words, something: Som
     assert len({len(row) for row in rows}) == 1
 
 
+@pytest.mark.some
 @pytest.mark.usefixtures("demo")
 def test_quiet_leaves_stderr_empty_where_all_is_well(cli: Any, words: Words, something: Something) -> None:
     cli(*something(words))
@@ -106,16 +107,14 @@ def test_quiet_leaves_stderr_empty_where_all_is_well(cli: Any, words: Words, som
 STEERED = ({}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}, {"GITHUB_ACTIONS": "true"})
 
 
-@pytest.mark.some
+@pytest.mark.full
 @pytest.mark.usefixtures("demo")
 def test_nothing_escapes_into_a_pipe(run_ss: Any, place: Words, something: Something) -> None:
-    """Of every command and every help, `test_startup` asks it too, with all that steers colour at once."""
-    some = sample(STEERED, daily=STEERED[1:2])
-    calls = [((*place, "-h"), env) for env in STEERED]
-    calls += [(words, env) for env in some for words in (something(place), (*place, "--nonsense"))]
-    for words, env in calls:
-        done = run_ss(*words, env=env)
-        assert ESCAPE not in done.stdout + done.stderr, (words, env)
+    """Every day `test_startup` asks it of every command and every help, with all that steers colour at once."""
+    for words in ((*place, "-h"), something(place), (*place, "--nonsense")):
+        for env in STEERED:
+            done = run_ss(*words, env=env)
+            assert ESCAPE not in done.stdout + done.stderr, (words, env)
 
 
 @pytest.mark.parametrize("steering", STEERED, ids=lambda env: next(iter(env), "none"))

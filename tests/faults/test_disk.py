@@ -34,7 +34,7 @@ def check_told(ended: Ended, folder: Path) -> None:
         assert any(place in errors[0] for place in (str(folder), tempfile.gettempdir(), "stdout")), ended
 
 
-@pytest.mark.turns(full=12, sample=1)
+@pytest.mark.turns(full=12, sample=1, commands=("etl", "clean"))
 def test_a_write_or_a_sync_that_fails(
     lab: Lab, command: Command, turn: int, folder: Path, seed: int, tally: Tally, strace: str
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_disk_that_is_too_small(
         lab.check_again(command, folder)
 
 
-@pytest.mark.turns(full=1, sample=1)
+@pytest.mark.turns(full=1, sample=1, commands=("score",))
 def test_a_workspace_that_takes_no_writes(lab: Lab, command: Command, turn: int, folder: Path, tally: Tally) -> None:  # noqa: ARG001
     if os.geteuid() == 0 and not shutil.which("setpriv"):
         pytest.skip("root may write everywhere, and there is no setpriv to be somebody else")

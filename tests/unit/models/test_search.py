@@ -409,7 +409,7 @@ def case(request: pytest.FixtureRequest, school: Made, grades: Made) -> Made:
 
 
 @pytest.mark.parametrize(
-    "choice", sample(choices(), daily=choices()[::3]), ids=lambda choice: "+".join(one.family for one in choice.members)
+    "choice", sample(choices(), daily=choices()[::5]), ids=lambda choice: "+".join(one.family for one in choice.members)
 )
 def test_a_model_that_was_kept_predicts_and_explains_the_same(case: Made, choice: Choice, tmp_path: Path) -> None:
     model = fitted(choice, case.table)

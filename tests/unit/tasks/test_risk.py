@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from effort import sample
 from made_risk import WEEKS, changed, context, copied, loaded, rows, score, train
 
 from studentsuccess.core.reporter import SilentReporter
@@ -266,7 +267,7 @@ def test_the_proof_holds(learned: Path, overlapping: Path) -> None:
         assert [one.changed for one in found] == [0] * len(WEEKS)
 
 
-@pytest.mark.parametrize("leak", LEAKS)
+@pytest.mark.parametrize("leak", sample(list(LEAKS), daily=list(LEAKS)[::2]))
 def test_the_proof_fails_when_a_query_looks_ahead(
     overlapping: Path, monkeypatch: pytest.MonkeyPatch, leak: str
 ) -> None:
