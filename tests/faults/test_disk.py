@@ -148,7 +148,7 @@ def test_an_input_that_vanishes_or_grows_while_it_is_read(lab: Lab, folder: Path
         timer.start()
         ended = lab.call(["etl", "learn.csv", "-q", "--max-rejects", "100%"], place)
         timer.join()
-        tally(f"an input that {what}s while it is read")
+        tally(f"inputs that {what} while they are read")
         assert ended.is_told(), (turn, ended)
         assert ended.code in (0, 1, 2, 4, 6), ended
         assert damage(place) == []
