@@ -29,6 +29,15 @@ def said(problem: BaseException) -> SsError:
     return caught.value
 
 
+@pytest.mark.parametrize("kind", [OSError, core.ClientAuthenticationError])
+def test_certificates_that_can_not_be_read_are_no_missing_login(kind: Any) -> None:
+    """At the login Azure's library wraps what requests says; later it lets it through."""
+    found = said(kind("Could not find a suitable TLS CA certificate bundle, invalid path: /nowhere.pem"))
+    assert isinstance(found, NetworkLostError)
+    assert "the file of certificates can't be read" in found.message
+    assert "REQUESTS_CA_BUNDLE" in found.hint
+
+
 @pytest.mark.parametrize(
     ("status", "code", "sentence"),
     [
